@@ -181,8 +181,7 @@ enum LibCrypto {
     init(_ row: CipherRow, key: borrowing SecretOctets, seals: Bool) throws(CryptoError) {
         guard let algorithm = unsafe EVP_CIPHER_fetch(nil, row.function.rawValue, nil) else { throw LibCrypto.libraryFault() }
         defer { unsafe EVP_CIPHER_free(algorithm) }
-        nonceLength = row.saltLength + row.ivLength
-        tagLength = row.tagLength
+        let nonceLength = row.saltLength + row.ivLength
         guard key.count == row.keyLength, unsafe EVP_CIPHER_get_key_length(algorithm) == Int32(key.count),
             unsafe EVP_CIPHER_get_iv_length(algorithm) == Int32(nonceLength),
             unsafe EVP_CIPHER_get_block_size(algorithm) == Int32(row.blockLength)
@@ -196,6 +195,8 @@ enum LibCrypto {
             throw LibCrypto.libraryFault()
         }
         unsafe context = fresh
+        self.nonceLength = nonceLength
+        tagLength = row.tagLength
     }
 
     deinit { unsafe EVP_CIPHER_CTX_free(context) }

@@ -26,12 +26,19 @@ package struct RecordCipher: ~Copyable, Sendable {
         let key = try encryptionKey.slice(0..<row.keyLength)
         var nonce = try encryptionKey.slice(row.keyLength..<suite.encryptionKeyLength)
         nonce.append([UInt8](repeating: 0, count: row.ivLength))
+        let cipher = try CipherContext(row, key: key, seals: direction == .seal)
+        let mac = try Self.mac(suite.mac, key: integrityKey)
         self.suite = suite
         self.direction = direction
-        cipher = try CipherContext(row, key: key, seals: direction == .seal)
-        mac = if let row = suite.mac { try HMAC(row.function, key: integrityKey) } else { nil }
+        self.cipher = cipher
+        self.mac = mac
         self.nonce = nonce
         saltLength = row.saltLength
+    }
+
+    private static func mac(_ row: MACRow?, key: borrowing SecretOctets) throws(CryptoError) -> HMAC? {
+        guard let row else { return nil }
+        return try HMAC(row.function, key: key)
     }
 
     /// Encrypts `text` in place and writes the ICV. False, with nothing to be sent, when a length does not fit the suite.
