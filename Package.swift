@@ -34,8 +34,11 @@ let package = Package(
         .target(name: "Wire", swiftSettings: strict),
         .target(name: "GatewayCrypto", dependencies: ["COpenSSL", "Wire"], swiftSettings: strict),
 
+        // Floor 2: protocols, pure
+        .target(name: "IKEMessages", dependencies: ["Wire"], swiftSettings: strict),
+        .target(name: "IKE", dependencies: ["IKEMessages", "GatewayCrypto", "Wire"], swiftSettings: strict),
+
         // Tests
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: tests),
-        .testTarget(name: "GatewayCryptoTests", dependencies: ["GatewayCrypto", "COpenSSL", "Wire"], swiftSettings: tests),
     ]
 )
