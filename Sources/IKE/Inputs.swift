@@ -92,6 +92,8 @@ package struct ChildSA: Equatable, Sendable {
     package let grant: AddressGrant
     package let local: Endpoint
     package let remote: Endpoint
+    /// The client's endpoint may change without a word from it (RFC 7296 section 2.23).
+    package let peerBehindNAT: Bool
 }
 
 /// What the driver must do now.

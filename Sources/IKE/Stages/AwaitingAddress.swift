@@ -71,7 +71,10 @@ struct AwaitingAddress: ~Copyable, Sendable {
     ) -> IKESA.Stage {
         guard let asked = authenticated.request.child,
             let proposal = ProposalSelection.esp(from: asked.proposals, accepting: login.profile.childTransforms)
-        else { return refuseChild(.noProposalChosen, cause: "no ESP proposal is allowed here", at: now, into: &outputs) }
+        else {
+            outputs.append(.remove(inboundSPI: spi))
+            return refuseChild(.noProposalChosen, cause: "no ESP proposal is allowed here", at: now, into: &outputs)
+        }
         // A family without an inner address is dropped from both (TS-5).
         let families = Set(grant.addresses.map(\.family))
         let remote = Narrowing.narrow(asked.initiatorSelectors, to: grant.selectors)
@@ -85,7 +88,7 @@ struct AwaitingAddress: ~Copyable, Sendable {
         let child = ChildSA(
             inboundSPI: spi, outboundSPI: proposal.spi, suite: proposal, localSelectors: local, remoteSelectors: remote,
             lifetime: proposal.lifetime ?? login.profile.policy.ipsecLifetime, grant: grant, local: login.channel.local,
-            remote: login.channel.remote)
+            remote: login.channel.remote, peerBehindNAT: login.channel.nat.peerBehindNAT)
         outputs.append(.install(child))
         return .awaitingInstall(AwaitingInstall(login: login, authenticated: authenticated, child: child))
     }
