@@ -27,10 +27,15 @@ let package = Package(
     name: "ipsec-gw",
     dependencies: [],
     targets: [
+        // Floor 0: C
+        .target(name: "CLinux", cSettings: [.define("_GNU_SOURCE")]),
+
         // Floor 1: ground
         .target(name: "Wire", swiftSettings: strict),
+        .target(name: "LinuxIO", dependencies: ["CLinux", "Wire"], swiftSettings: strict),
 
         // Tests
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: tests),
+        .testTarget(name: "LinuxIOTests", dependencies: ["CLinux", "LinuxIO", "Wire"], swiftSettings: tests),
     ]
 )
