@@ -27,10 +27,15 @@ let package = Package(
     name: "ipsec-gw",
     dependencies: [],
     targets: [
+        // Floor 0: C at the edge
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+
         // Floor 1: ground
         .target(name: "Wire", swiftSettings: strict),
+        .target(name: "GatewayCrypto", dependencies: ["COpenSSL", "Wire"], swiftSettings: strict),
 
         // Tests
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: tests),
+        .testTarget(name: "GatewayCryptoTests", dependencies: ["GatewayCrypto", "COpenSSL", "Wire"], swiftSettings: tests),
     ]
 )
