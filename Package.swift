@@ -27,15 +27,23 @@ let package = Package(
     name: "ipsec-gw",
     dependencies: [],
     targets: [
-        // Floor 0: C at the edge
+        // Floor 0: C
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CLinux", cSettings: [.define("_GNU_SOURCE")]),
 
         // Floor 1: ground
         .target(name: "Wire", swiftSettings: strict),
         .target(name: "GatewayCrypto", dependencies: ["COpenSSL", "Wire"], swiftSettings: strict),
+        .target(name: "LinuxIO", dependencies: ["CLinux", "Wire"], swiftSettings: strict),
+
+        // Floor 2: protocols
+        .target(name: "ESP", dependencies: ["GatewayCrypto", "Wire"], swiftSettings: strict),
+
+        // Floor 3: engines
+        .target(name: "Datapath", dependencies: ["ESP", "GatewayCrypto", "LinuxIO", "Wire"], swiftSettings: strict),
 
         // Tests
-        .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: tests),
-        .testTarget(name: "GatewayCryptoTests", dependencies: ["GatewayCrypto", "COpenSSL", "Wire"], swiftSettings: tests),
+        .testTarget(name: "ESPTests", dependencies: ["ESP", "GatewayCrypto", "Wire"], swiftSettings: tests),
+        .testTarget(name: "DatapathTests", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "Wire"], swiftSettings: tests),
     ]
 )

@@ -1,4 +1,4 @@
-package import Synchronization
+internal import Synchronization
 package import Wire
 
 /// A number with one writer and any readers. Reading is no message to the writer.
@@ -142,12 +142,12 @@ package final class CounterBoard: @unchecked Sendable {
     }
 
     package func drops(_ reason: Drop) -> UInt64 {
-        unsafe drops[Int(reason.rawValue)].value
+        unsafe drops[reason.index].value
     }
 
     /// By the worker's thread only.
     @_noLocks
     package func count(_ reason: Drop) {
-        unsafe drops[Int(reason.rawValue)].add(1)
+        unsafe drops[reason.index].add(1)
     }
 }

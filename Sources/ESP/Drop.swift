@@ -1,5 +1,5 @@
 /// Why a packet went no further; one counter each. Closed: the datapath decides these, not the peer.
-package enum Drop: UInt8, Error, CaseIterable, Sendable, Codable {
+package enum Drop: Error, CaseIterable, Sendable {
     // From outside
     /// Shorter than its headers, trailer and ICV, or not whole cipher blocks.
     case truncated
@@ -51,6 +51,12 @@ package enum Drop: UInt8, Error, CaseIterable, Sendable, Codable {
     case sendFailed
     /// More packets or octets than a buffer holds.
     case noRoom
+
+    /// Its place in `allCases`.
+    package var index: Int {
+        // A payload-free enum is its case's number; the tests compare it with `allCases`
+        @_noLocks get { Int(unsafe unsafeBitCast(self, to: UInt8.self)) }
+    }
 
     /// The name in metrics and in `ipsec-gwctl counters`.
     package var name: String {

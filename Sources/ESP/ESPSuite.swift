@@ -12,12 +12,12 @@ package struct ESPSuite: Hashable, Sendable {
     }
 
     /// SPI and sequence number.
-    package static let headerLength = 8
+    package static var headerLength: Int { @_noLocks get { 8 } }
 
     /// Octets before the inner packet: ESP header and IV.
-    package var prefixLength: Int { Self.headerLength + protection.ivLength }
+    package var prefixLength: Int { @_noLocks get { 8 &+ protection.ivLength } }
     /// The most octets that may follow the inner packet: padding, its length, next header, ICV.
-    package var longestSuffix: Int { max(protection.blockLength, 4) - 1 + 2 + protection.icvLength }
+    package var longestSuffix: Int { @_noLocks get { max(protection.blockLength, 4) &+ 1 &+ protection.icvLength } }
 }
 
 /// When an SA must be replaced, and when it must not be used any more. Times are IKE's; these are what only the datapath can count.

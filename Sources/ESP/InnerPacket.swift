@@ -3,7 +3,7 @@ package import Wire
 /// The header of an inner packet, fully validated (threats.md P32): what may go on to a TUN device or into a tunnel.
 package struct InnerPacket: Sendable {
     /// How much of the transport is in sight.
-    package enum Part: UInt8, Sendable {
+    package enum Part: Sendable {
         case whole
         case firstFragment
         case laterFragment
@@ -26,10 +26,27 @@ package struct InnerPacket: Sendable {
     package let sourcePort: UInt16
     package let destinationPort: UInt16
 
-    package static let icmp: UInt8 = 1
-    package static let tcp: UInt8 = 6
-    package static let udp: UInt8 = 17
-    package static let icmpV6: UInt8 = 58
+    package static var icmp: UInt8 { @_noLocks get { 1 } }
+    package static var tcp: UInt8 { @_noLocks get { 6 } }
+    package static var udp: UInt8 { @_noLocks get { 17 } }
+    package static var icmpV6: UInt8 { @_noLocks get { 58 } }
+
+    package var isWhole: Bool {
+        @_noLocks get {
+            switch part {
+            case .whole: true
+            case .firstFragment, .laterFragment: false
+            }
+        }
+    }
+    package var isLaterFragment: Bool {
+        @_noLocks get {
+            switch part {
+            case .laterFragment: true
+            case .whole, .firstFragment: false
+            }
+        }
+    }
 
     package var sourceAddress: IPAddress { IPAddress(family: isIPv6 ? .ipv6 : .ipv4, value: source) }
     package var destinationAddress: IPAddress { IPAddress(family: isIPv6 ? .ipv6 : .ipv4, value: destination) }

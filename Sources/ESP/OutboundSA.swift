@@ -21,8 +21,18 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
         spi: UInt32, suite: ESPSuite, encryptionKey: borrowing SecretOctets, integrityKey: borrowing SecretOctets,
         entropy: any Entropy, maximumRecords: UInt64 = 1 << 32, startingAfter: UInt64 = 0
     ) throws(CryptoError) {
-        cipher = try RecordCipher(suite.protection, encryptionKey: encryptionKey, integrityKey: integrityKey, direction: .seal)
-        vectors = suite.protection.isAEAD || suite.protection.ivLength == 0 ? nil : try UnpredictableIV(entropy: entropy)
+        let cipher = try RecordCipher(suite.protection, encryptionKey: encryptionKey, integrityKey: integrityKey, direction: .seal)
+        let vectors = try UnpredictableIV.source(for: suite.protection, entropy: entropy)
+        self.init(
+            spi: spi, suite: suite, cipher: cipher, vectors: vectors, maximumRecords: maximumRecords, startingAfter: startingAfter)
+    }
+
+    private init(
+        spi: UInt32, suite: ESPSuite, cipher: consuming RecordCipher, vectors: consuming UnpredictableIV?, maximumRecords: UInt64,
+        startingAfter: UInt64
+    ) {
+        self.cipher = cipher
+        self.vectors = vectors
         self.spi = spi
         self.suite = suite
         self.maximumRecords = min(maximumRecords, 1 << 32)

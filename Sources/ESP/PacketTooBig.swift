@@ -1,15 +1,15 @@
-package import Wire
+internal import Wire
 
 /// ICMP "fragmentation needed" (RFC 1191) and ICMPv6 "packet too big" (RFC 4443 section 3.2) for packets from the private side.
 package enum PacketTooBig {
     /// Octets that the longest message may have: RFC 1812 section 4.3.2.3 and RFC 4443 section 2.4.
-    package static let longestIPv4 = 576
-    package static let longestIPv6 = 1280
+    package static var longestIPv4: Int { @_noLocks get { 576 } }
+    package static var longestIPv6: Int { @_noLocks get { 1280 } }
 
     /// Whether an ICMP error may answer this packet: not an ICMP error itself, not a later fragment, not from or to many (RFC 1122 section 3.2.2).
     @_noLocks
     static func mayAnswer(_ packet: InnerPacket) -> Bool {
-        guard packet.part != .laterFragment, packet.source != 0 else { return false }
+        guard !packet.isLaterFragment, packet.source != 0 else { return false }
         if packet.isIPv6 {
             if packet.source >> 120 == 0xff || packet.destination >> 120 == 0xff { return false }
             return packet.ipProtocol != InnerPacket.icmpV6 || (packet.hasPorts && packet.sourcePort >> 8 >= 128)

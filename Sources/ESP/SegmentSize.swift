@@ -3,7 +3,7 @@ enum SegmentSize {
     /// Clamps in place; packets other than a SYN with a larger MSS are left as they are. A SYN without the option is left to the peer's default of 536.
     @_noLocks
     static func clamp(_ packet: InnerPacket, _ octets: PacketView, to limit: Int) {
-        guard limit > 0, packet.ipProtocol == InnerPacket.tcp, packet.part == .whole else { return }
+        guard limit > 0, packet.ipProtocol == InnerPacket.tcp, packet.isWhole else { return }
         let start = packet.headerLength
         guard start &+ 20 <= packet.length, octets.u8(start &+ 13) & 0x02 != 0 else { return }
         let end = start &+ Int(octets.u8(start &+ 12) >> 4) &* 4

@@ -78,8 +78,8 @@ struct SelectorTable: ~Copyable, @unchecked Sendable {
     /// goes to its sender. A router on the way that no selector names may speak; a client may not, its source was checked before.
     @_noLocks
     private func admitsError(_ packet: InnerPacket, _ octets: PacketView, inbound: Bool) throws(Drop) {
-        let refusal: Drop = packet.part == .laterFragment ? .fragment : .selectors
-        guard packet.part == .whole, packet.hasPorts else { throw refusal }
+        let refusal: Drop = packet.isLaterFragment ? .fragment : .selectors
+        guard packet.isWhole, packet.hasPorts else { throw refusal }
         let type = UInt8(truncatingIfNeeded: packet.sourcePort >> 8)
         switch packet.ipProtocol {
         case InnerPacket.icmp where !packet.isIPv6: guard type == 3 || type == 11 || type == 12 else { throw refusal }

@@ -1,4 +1,4 @@
-package import Wire
+internal import Wire
 
 /// How the packets of one session are treated, as the packet path reads it; made from a `TunnelTemplate`.
 package struct TunnelSettings: Hashable, Sendable {
@@ -41,5 +41,24 @@ struct RateLimit: Sendable {
         guard count < limit else { return false }
         count &+= 1
         return true
+    }
+}
+
+extension TunnelSettings {
+    /// The settings that a template asks for.
+    package init(_ template: TunnelTemplate) {
+        self.init()
+        ipMTU = template.ipMTU
+        clearDF = template.clearDFBit
+        maximumSegmentIPv4 = template.maximumSegmentSize(.ipv4)
+        maximumSegmentIPv6 = template.maximumSegmentSize(.ipv6)
+        fragmentationNeededCount = template.fragmentationRequired.isEnabled ? template.fragmentationRequired.messageCount : 0
+        fragmentationNeededInterval = Self.nanoseconds(template.fragmentationRequired.interval)
+        packetTooBigCount = template.packetTooBig.isEnabled ? template.packetTooBig.messageCount : 0
+        packetTooBigInterval = Self.nanoseconds(template.packetTooBig.interval)
+    }
+
+    private static func nanoseconds(_ duration: Duration) -> UInt64 {
+        (Instant(nanoseconds: 0) + duration).nanoseconds
     }
 }

@@ -10,11 +10,17 @@ struct UnpredictableIV: ~Copyable, @unchecked Sendable {
     private var used = Self.length
     private let stream: UnsafeMutableRawPointer
 
-    private static let length = 256
+    private static var length: Int { @_noLocks get { 256 } }
     // Behind the stream: 8 octets of nonce, 16 of ICV that nobody needs
-    private static let allocation = length + 8 + 16
+    private static var allocation: Int { @_noLocks get { length &+ 8 &+ 16 } }
 
-    init(entropy: any Entropy) throws(CryptoError) {
+    /// A source for the suite; nil for those that need none.
+    static func source(for protection: ProtectionSuite, entropy: any Entropy) throws(CryptoError) -> UnpredictableIV? {
+        guard !protection.isAEAD, protection.ivLength > 0 else { return nil }
+        return try UnpredictableIV(entropy: entropy)
+    }
+
+    private init(entropy: any Entropy) throws(CryptoError) {
         guard let suite = ProtectionSuite(encryption: .aesGCM16, keyBits: 128, integrity: .none) else { throw .unsupported }
         cipher = try RecordCipher(
             suite, encryptionKey: entropy.secret(suite.encryptionKeyLength), integrityKey: SecretOctets(count: 0), direction: .seal)
