@@ -145,8 +145,7 @@ package final class CounterBoard: @unchecked Sendable {
         unsafe drops[reason.index].value
     }
 
-    /// By the worker's thread only.
-    @_noLocks
+    /// By the counting thread only.
     package func count(_ reason: Drop) {
         unsafe drops[reason.index].add(1)
     }

@@ -112,7 +112,7 @@ struct SelectorTable: ~Copyable, @unchecked Sendable {
             let entry = unsafe entries + index
             index &+= 1
             guard unsafe entry.pointee.addresses.begin.value <= address, unsafe address <= entry.pointee.addresses.end.value,
-                unsafe Self.isIPv6(entry.pointee.addresses.begin.family) == isIPv6,
+                unsafe entry.pointee.addresses.begin.isIPv6 == isIPv6,
                 unsafe entry.pointee.ipProtocol == 0 || entry.pointee.ipProtocol == ipProtocol
             else { continue }
             if unsafe entry.pointee.isAnyPort { return true }
@@ -123,14 +123,6 @@ struct SelectorTable: ~Copyable, @unchecked Sendable {
             }
         }
         return false
-    }
-
-    @_noLocks
-    private static func isIPv6(_ family: AddressFamily) -> Bool {
-        switch family {
-        case .ipv4: false
-        case .ipv6: true
-        }
     }
 }
 
