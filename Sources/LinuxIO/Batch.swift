@@ -127,6 +127,23 @@ package struct Batch: ~Copyable, @unchecked Sendable {
         return index
     }
 
+    /// Where a port puts the next content: behind the headroom of slot `index`, which need not be in use yet but below `capacity`.
+    borrowing func receiveBuffer(_ index: Int) -> UnsafeMutableRawPointer {
+        precondition(index >= 0 && index < capacity, "no such slot in the batch")
+        return unsafe region + (index * slotSize + headroom)
+    }
+
+    /// Takes up what a port has put into the next free slot; at most `slotSize - headroom` octets.
+    mutating func admit(length: Int, segmentSize: Int, peer: Endpoint, local: Endpoint, trafficClass: UInt8) {
+        precondition(count < capacity && length >= 0 && length <= slotSize - headroom, "more than a slot of the batch holds")
+        unsafe entries[count] = Entry(
+            start: headroom, length: length, segmentSize: segmentSize, peer: peer, local: local, trafficClass: trafficClass, tag: 0)
+        count += 1
+    }
+
+    /// The endpoint of packets that have none.
+    var noEndpoint: Endpoint { nowhere }
+
     /// Forgets the last entry.
     @_noLocks
     package mutating func removeLast() {

@@ -3,39 +3,55 @@ import Testing
 import Wire
 
 @Suite struct BatchTests {
-    @Test func DP_boundsStayInTheSlot() {
-        var batch = Batch(capacity: 2, room: 100, headroom: 10, tailroom: 20)
-        #expect(batch.slotSize % 64 == 0 && batch.slotSize >= 130)
+    @Test(arguments: [(-1, 5), (0, 193), (192, 1), (1, Int.max), (Int.max, 1), (Int.min, 0), (0, -1)])
+    func threat_C2_boundsOutsideTheSlotAreRefused(start: Int, length: Int) {
+        var batch = Batch(capacity: 1, room: 100, headroom: 10, tailroom: 20)
+        let size = batch.slotSize
+        #expect(size == 192)
         let index = batch.append(length: 50)
         #expect(index == 0)
-        #expect(batch[0].start == 10 && batch[0].length == 50)
-        #expect(!batch.place(0, start: -1, length: 5))
-        #expect(!batch.place(0, start: 0, length: batch.slotSize + 1))
-        #expect(!batch.place(0, start: batch.slotSize, length: 1))
-        #expect(!batch.place(0, start: 1, length: Int.max))
-        #expect(!batch.place(0, start: Int.max, length: 1))
-        #expect(batch[0].start == 10 && batch[0].length == 50)
-        #expect(batch.place(0, start: 0, length: batch.slotSize))
-        #expect(batch.append(length: batch.slotSize) == nil)
-        #expect(batch.append(length: 0) == 1)
-        #expect(batch.isFull)
-        #expect(batch.append(length: 0) == nil)
-        batch.removeLast()
-        #expect(batch.count == 1)
-        batch.removeAll()
-        #expect(batch.isEmpty)
+        let placed = batch.place(0, start: start, length: length)
+        #expect(!placed)
+        let entry = batch[0]
+        #expect(entry.start == 10 && entry.length == 50)
     }
 
-    @Test func DP_slotsDoNotOverlap() {
+    @Test func contentMayUseTheWholeSlot() {
+        var batch = Batch(capacity: 2, room: 100, headroom: 10, tailroom: 20)
+        let (first, tooLong, second) = (batch.append(length: 0), batch.append(length: 192), batch.append(length: 182))
+        #expect(first == 0 && tooLong == nil && second == 1)
+        let (placed, full, third) = (batch.place(0, start: 0, length: 192), batch.isFull, batch.append(length: 0))
+        #expect(placed && full && third == nil)
+        batch.removeLast()
+        let left = batch.count
+        #expect(left == 1)
+        batch.removeAll()
+        let empty = batch.isEmpty
+        #expect(empty)
+    }
+
+    @Test func slotsDoNotOverlap() {
         var batch = Batch(capacity: 3, room: 64, headroom: 0, tailroom: 0)
         let peer = Endpoint(IPAddress(v4: 1), port: 2)
         for fill in UInt8(1)...3 {
-            let octets = [UInt8](repeating: fill, count: 64)
-            #expect(octets.withUnsafeBytes { batch.append(copying: $0, to: peer, from: peer) } == Int(fill) - 1)
+            let index = [UInt8](repeating: fill, count: 64).withUnsafeBytes { batch.append(copying: $0, to: peer, from: peer) }
+            #expect(index == Int(fill) - 1)
         }
         for fill in UInt8(1)...3 {
-            #expect([UInt8](batch.octets(Int(fill) - 1)) == [UInt8](repeating: fill, count: 64))
-            #expect(batch[Int(fill) - 1].peer == peer)
+            let octets = [UInt8](batch.octets(Int(fill) - 1))
+            #expect(octets == [UInt8](repeating: fill, count: 64))
+            let entry = batch[Int(fill) - 1]
+            #expect(entry.peer == peer)
         }
+    }
+
+    @Test func aReusedSlotForgetsItsPeer() {
+        var batch = Batch(capacity: 1, room: 64)
+        let peer = Endpoint(IPAddress(v4: 0x7f00_0001), port: 9)
+        _ = [UInt8](repeating: 1, count: 8).withUnsafeBytes { batch.append(copying: $0, to: peer, from: peer) }
+        batch.removeAll()
+        _ = batch.append(length: 8)
+        let entry = batch[0]
+        #expect(entry.peer.port == 0)
     }
 }
