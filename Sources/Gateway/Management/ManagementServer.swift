@@ -1,7 +1,7 @@
 internal import Hummingbird
 internal import HummingbirdCore
 package import Logging
-package import NIOCore
+internal import NIOCore
 internal import NIOPosix
 internal import ServiceLifecycle
 package import Wire
@@ -49,9 +49,9 @@ package final class ManagementServer: Service {
         /// At once, per listener; more wait in the backlog.
         package var connections = 32
         /// Until a connection without a request is closed.
-        package var idleTimeout = TimeAmount.seconds(30)
+        package var idleTimeout = Duration.seconds(30)
         /// From the first octet of a request's head to the last of its body.
-        package var requestTimeout = TimeAmount.seconds(10)
+        package var requestTimeout = Duration.seconds(10)
 
         package init() {}
     }
@@ -132,7 +132,7 @@ package final class ManagementServer: Service {
             server: .http1(
                 configuration: .init(
                     additionalChannelHandlers: [RequestGuard(limits: limits)],
-                    idleTimeout: limits.idleTimeout,
+                    idleTimeout: TimeAmount(limits.idleTimeout),
                     httpDecoderConfiguration: .init(
                         maxHeaderFieldSize: limits.headerOctets, maxHeaderListSize: limits.headerOctets, maxHeaderFieldCount: limits.headerCount)
                 )),

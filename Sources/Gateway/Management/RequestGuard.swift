@@ -78,7 +78,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private func startDeadline(_ context: ChannelHandlerContext) {
         deadline?.cancel()
         let answer = ErrorAnswer(error: "the request did not arrive in time", hint: "send the whole request at once")
-        deadline = context.eventLoop.assumeIsolated().scheduleTask(in: limits.requestTimeout) {
+        deadline = context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(limits.requestTimeout)) {
             self.end(context, .requestTimeout, answer)
         }
     }
