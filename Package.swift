@@ -32,5 +32,9 @@ let package = Package(
 
         // Tests
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: tests),
+
+        // Scenarios: real programs in network namespaces
+        .target(name: "Lab", path: "Tests/Lab", swiftSettings: tests),
+        .testTarget(name: "ScenarioTests", dependencies: ["Lab"], swiftSettings: tests),
     ]
 )
