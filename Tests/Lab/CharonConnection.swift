@@ -26,6 +26,8 @@ package struct CharonConnection: Sendable {
     package var remoteSelectors = ["10.20.0.0/24"]
     /// Seconds; 0: no liveness checks.
     package var dpdDelay = 0
+    /// What the client does when the peer is found dead: clear, or restart.
+    package var dpdAction = "clear"
     /// Seconds; 0: no rekey of its own.
     package var childRekey = 0
     package var mobike = false
@@ -82,7 +84,7 @@ package struct CharonConnection: Sendable {
                     remote_ts = \(remote.joined(separator: ","))
                     esp_proposals = \(esp)
                     rekey_time = \(childRekey)s
-                    dpd_action = clear
+                    dpd_action = \(dpdAction)
                   }
                 }
               }

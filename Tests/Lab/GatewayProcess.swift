@@ -53,9 +53,19 @@ package final class GatewayProcess: Sendable {
 
     /// Sessions as `ipsec-gwctl --json sessions` lists them.
     package func sessions() async throws -> [GatewaySession] {
-        let output = try await ctl("--json", "sessions").required()
-        do { return try JSONDecoder().decode([GatewaySession].self, from: Data(output.utf8)) } catch {
-            throw LabError("ipsec-gwctl sessions: \(error)\n\(output)")
+        try await report("sessions")
+    }
+
+    /// Address pools as `ipsec-gwctl --json pools` lists them.
+    package func pools() async throws -> [GatewayPool] { try await report("pools") }
+
+    /// Counters as `ipsec-gwctl --json counters` prints them.
+    package func counters() async throws -> GatewayCounters { try await report("counters") }
+
+    private func report<Answer: Decodable>(_ command: String) async throws -> Answer {
+        let output = try await ctl("--json", command).required()
+        do { return try JSONDecoder().decode(Answer.self, from: Data(output.utf8)) } catch {
+            throw LabError("ipsec-gwctl \(command): \(error)\n\(output)")
         }
     }
 
@@ -80,33 +90,5 @@ package final class GatewayProcess: Sendable {
     package func devices() async throws -> [String] {
         let text = try await namespace.show("-brief link show")
         return text.split(separator: "\n").compactMap { $0.split(whereSeparator: { $0 == " " || $0 == "@" }).first.map(String.init) }
-    }
-}
-
-/// A session as `ipsec-gwctl sessions` prints it; keys of programs.md.
-package struct GatewaySession: Decodable, Sendable {
-    package let id: SessionID
-    package let name: String?
-    package let identity: String
-    package let gateway: String
-    package let remote: String
-    package let innerAddresses: [String]
-    package let interface: String
-    package let octetsIn: UInt64
-    package let octetsOut: UInt64
-    package let packetsIn: UInt64
-    package let packetsOut: UInt64
-
-    /// An id is a text or a number to JSON; here always a text.
-    package struct SessionID: Decodable, Sendable, Hashable, CustomStringConvertible {
-        package let description: String
-        package init(from decoder: any Decoder) throws {
-            let container = try decoder.singleValueContainer()
-            if let text = try? container.decode(String.self) {
-                description = text
-            } else {
-                description = String(try container.decode(UInt64.self))
-            }
-        }
     }
 }

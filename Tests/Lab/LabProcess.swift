@@ -111,6 +111,8 @@ package func eventually<Answer>(
 }
 
 /// Waits until `condition` holds. False when it does not within `limit`.
-package func becomesTrue(within limit: Duration, every pause: Duration = .milliseconds(50), _ condition: () async throws -> Bool) async rethrows -> Bool {
+package func becomesTrue(
+    within limit: Duration, every pause: Duration = .milliseconds(50), _ condition: () async throws -> Bool
+) async rethrows -> Bool {
     try await eventually(within: limit, every: pause) { try await condition() ? true : nil } ?? false
 }

@@ -36,7 +36,8 @@ package final class Scenario: Sendable {
 
     /// Runs `body` in a world of its own. At most four run at once (two cores, and each starts several daemons).
     package static func run<Result>(
-        _ name: String = #function, slots: Int = 1, quietly: Bool = false, sourceLocation: SourceLocation = #_sourceLocation, _ body: (Scenario) async throws -> Result
+        _ name: String = #function, slots: Int = 1, quietly: Bool = false, sourceLocation: SourceLocation = #_sourceLocation,
+        _ body: (Scenario) async throws -> Result
     ) async throws -> Result {
         try Requirements.check()
         await Sweep.once.value

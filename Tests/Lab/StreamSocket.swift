@@ -22,7 +22,8 @@ final class StreamSocket: Sendable {
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let bound = withUnsafeMutablePointer(to: &name) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, .init(__sockaddr__: $0), length) == 0 && listen(descriptor, 4) == 0 && getsockname(descriptor, .init(__sockaddr__: $0), &length) == 0
+                bind(descriptor, .init(__sockaddr__: $0), length) == 0 && listen(descriptor, 4) == 0
+                    && getsockname(descriptor, .init(__sockaddr__: $0), &length) == 0
             }
         }
         guard bound else {
