@@ -90,7 +90,12 @@ package final class Charon: Sendable {
 
     /// Replaces all connections, secrets and pools.
     package func load(_ connections: [CharonConnection]) async throws {
-        let file = try scenario.write(CharonConnection.swanctlFile(connections), to: "\(name).swanctl")
+        try await load(swanctl: CharonConnection.swanctlFile(connections))
+    }
+
+    /// Replaces them by what a swanctl.conf says.
+    package func load(swanctl text: String) async throws {
+        let file = try scenario.write(text, to: "\(name).swanctl")
         try await swanctl(["--load-all", "--clear", "--noprompt", "--file", file]).required()
     }
 

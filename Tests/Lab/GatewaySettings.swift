@@ -49,7 +49,8 @@ package struct GatewaySettings: Sendable {
 
     package init() {}
 
-    func yaml(folder: String) -> String {
+    /// The file; the control socket and the state are below `folder`.
+    package func yaml(folder: String) -> String {
         var text = """
             management:
               control-socket: \(folder)/control.sock

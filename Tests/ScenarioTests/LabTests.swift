@@ -13,8 +13,8 @@ struct LabTests {
         connection.role = .responder(pool: "10.99.0.0/24")
         connection.identity = "gw.test"
         connection.remoteIdentity = ""
-        connection.ike = "aes128gcm16-prfsha256-x25519,aes256-sha256-modp2048"
-        connection.esp = "aes128gcm16,aes256-sha256"
+        connection.ike = "aes128gcm16-prfsha256-x25519,aes256gcm16-prfsha384-x25519"
+        connection.esp = "aes128gcm16,aes256gcm16"
         connection.unique = "never"
         return try await Charon.start(scenario, in: namespace, connection)
     }
@@ -97,6 +97,19 @@ struct LabTests {
             #expect(counts.lost > 0 && counts.duplicated > 0 && counts.reordered > 0 && counts.corrupted > 0, "seed \(seed): \(counts)")
             relay.set(.init())
             #expect(try await Ping.run(from: network.client, to: RoadNetwork.hostAddress, count: 5).isComplete)
+        }
+    }
+
+    @Test("the recipe that make run prints for strongSwan connects to a strongSwan with these settings")
+    func recipe() async throws {
+        try await Scenario.run { scenario in
+            let network = try await RoadNetwork.build(scenario)
+            _ = try await responder(scenario, in: network.gateway)
+            let configuration = try scenario.write(GatewaySettings().yaml(folder: scenario.folder), to: "ipsec-gw.yaml")
+            let client = try await Charon.start(scenario, in: network.clients[0])
+            try await client.load(swanctl: try await Recipe.swanctl(scenario, for: configuration))
+            #expect(try await client.connect().children.first?.remoteSelectors == ["10.20.0.0/24"])
+            #expect(try await Ping.run(from: network.clients[0], to: RoadNetwork.hostAddress).isComplete)
         }
     }
 

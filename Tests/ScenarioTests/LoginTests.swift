@@ -122,4 +122,15 @@ struct LoginTests {
             #expect(try await road.reachesHost(bob))
         }
     }
+
+    @Test("the recipe that make run prints for strongSwan connects, and everything goes through the tunnel")
+    func recipe() async throws {
+        try await Scenario.run { scenario in
+            let road = try await Road.build(scenario)
+            let client = try await Charon.start(scenario, in: road.network.clients[0])
+            try await client.load(swanctl: try await Recipe.swanctl(scenario, for: road.gateway.configuration))
+            #expect(try await client.connect().children.first?.remoteSelectors == ["0.0.0.0/0"])
+            #expect(try await road.reachesHost(client))
+        }
+    }
 }
