@@ -104,5 +104,9 @@ let package = Package(
             ],
             swiftSettings: tests
         ),
+
+        // Scenarios: real programs in network namespaces
+        .target(name: "Lab", path: "Tests/Lab", swiftSettings: tests),
+        .testTarget(name: "ScenarioTests", dependencies: ["Lab"], swiftSettings: tests),
     ]
 )
