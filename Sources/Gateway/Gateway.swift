@@ -1,5 +1,6 @@
 package import Config
 import Datapath
+import ESP
 import FoundationEssentials
 import GatewayCrypto
 import IKE
@@ -174,7 +175,11 @@ package final class Gateway: Service {
         for task in tasks { task.cancel() }
         for engine in parts.engines { await engine.stop() }
         await parts.addresses.stop()
-        await parts.store.close()
+        do throws(StateStoreError) {
+            try await parts.store.close()
+        } catch {
+            logger.error("the state store did not close cleanly: \(error)")
+        }
         logger.notice("stopped")
     }
 

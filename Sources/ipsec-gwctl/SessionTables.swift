@@ -102,7 +102,7 @@ struct SecurityAssociations: AsyncParsableCommand {
             table.append([
                 [session], ["in  \(sa.inboundSPI)", "out \(sa.outboundSPI)"], [joined([sa.encryption, sa.integrity]), joined(modes)],
                 [String(sa.sequenceIn), String(sa.sequenceOut)], [String(sa.packetsIn), String(sa.packetsOut)],
-                ["\(sa.replay.window)", "\(sa.replay.replayed)+\(sa.replay.late)"],
+                ["\(sa.replay.window)", "\(sa.replay.recent)"],
                 sa.localSelectors.map { "local \($0)" } + sa.remoteSelectors.map { "remote \($0)" }, [left(sa.remainingSeconds)],
                 [String(sa.worker)],
             ])

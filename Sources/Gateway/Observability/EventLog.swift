@@ -81,6 +81,11 @@ package struct EventLog: Sendable {
             ["spi-in": "\(SPIText.of(inboundSPI))", "spi-out": "\(SPIText.of(outboundSPI))", "esp": "\(algorithms)"])
     }
 
+    /// Something of ours went wrong for a session; the text says what.
+    package func failed(_ subject: Subject, _ text: String) {
+        write(.error, "\(text)", "failed", subject, [:])
+    }
+
     /// The client's outer address changed.
     package func moved(_ subject: Subject, from: Endpoint) {
         write(.info, "client moved", "moved", subject, ["from": "\(from)"])
