@@ -25,12 +25,39 @@ let tests: [SwiftSetting] = [
 
 let package = Package(
     name: "ipsec-gw",
-    dependencies: [],
+    dependencies: [
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    ],
     targets: [
         // Floor 1: ground
         .target(name: "Wire", swiftSettings: strict),
 
+        // Floor 2: protocols
+        .target(name: "IKE", dependencies: ["Wire"], swiftSettings: strict),
+        .target(name: "ESP", dependencies: ["Wire"], swiftSettings: strict),
+        .target(name: "AddressAssignment", dependencies: ["Wire"], swiftSettings: strict),
+
+        // Floor 3: engines
+        .target(
+            name: "StateStore",
+            dependencies: ["AddressAssignment", "Wire", .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: strict),
+        .target(
+            name: "Config",
+            dependencies: ["AddressAssignment", "ESP", "IKE", "Wire", .product(name: "Yams", package: "Yams")],
+            swiftSettings: strict),
+
         // Tests
+        .target(name: "GatewayTesting", dependencies: ["AddressAssignment", "Wire"], path: "Tests/GatewayTesting", swiftSettings: tests),
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: tests),
+        .testTarget(
+            name: "AddressAssignmentTests", dependencies: ["AddressAssignment", "GatewayTesting", "Wire"],
+            swiftSettings: tests),
+        .testTarget(
+            name: "StateStoreTests", dependencies: ["AddressAssignment", "StateStore", "Wire"], swiftSettings: tests),
+        .testTarget(
+            name: "ConfigTests", dependencies: ["AddressAssignment", "Config", "ESP", "GatewayTesting", "IKE", "Wire"],
+            exclude: ["example.yaml"], swiftSettings: tests),
     ]
 )
