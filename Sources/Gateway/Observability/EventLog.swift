@@ -94,7 +94,8 @@ package struct EventLog: Sendable {
     /// The client gets no address.
     package func poolExhausted(_ subject: Subject, pool: String) {
         fromStranger(
-            .warning, "no inner address left: enlarge the pool or shorten its lease-hold-time", "pool-exhausted", subject, ["pool": "\(pool)"])
+            .warning, "no inner address left: enlarge the pool or shorten its lease-hold-time", "pool-exhausted", subject,
+            ["pool": "\(pool)"])
     }
 
     /// An operator ended sessions.
@@ -110,7 +111,8 @@ package struct EventLog: Sendable {
                 metadata: ["event": "configuration-problem", "key": "\(problem.key)"])
         }
         if answer.applied {
-            logger.notice("configuration reloaded", metadata: ["event": "reloaded", "need-restart": .array(answer.needRestart.map { "\($0)" })])
+            let keys = Logger.MetadataValue.array(answer.needRestart.map { "\($0)" })
+            logger.notice("configuration reloaded", metadata: ["event": "reloaded", "need-restart": keys])
         } else {
             logger.error("the new configuration is refused, nothing has changed", metadata: ["event": "reload-refused"])
         }
