@@ -46,6 +46,11 @@ import Wire
             let found = try netlink.addresses(of: link.index).filter { $0.address.family == family && $0.isGlobal }
             #expect(found.map(\.description) == ["\(address)/\(length)"])
             #expect(found.allSatisfy { $0.interface == link.index && !$0.isSecondary })
+            let foreign = try netlink.isLocal(IPAddress(family == .ipv4 ? "10.1.2.4" : "2001:db8:2::4")!)
+            #expect(!foreign)
+            try netlink.awaitDelivery(to: address)
+            let local = try netlink.isLocal(address)
+            #expect(local)
             // usable at once, IPv6 too
             _ = try UDPPort(Endpoint(address, port: 0))
             let twice = failure { () throws(SystemError) in try netlink.addAddress(address, prefixLength: length, to: link.index) }

@@ -104,6 +104,17 @@ func failure(_ body: () throws(SystemError) -> Void) -> SystemError? {
     }
 }
 
+/// Whether `condition` holds within two seconds. What a descriptor holds can outlive its close for a moment: a test beside this one that
+/// starts a process has all our descriptors in the child until its exec.
+func eventually(_ condition: () throws(SystemError) -> Bool) throws(SystemError) -> Bool {
+    let deadline = MonotonicClock.now + .seconds(2)
+    while MonotonicClock.now < deadline {
+        if try condition() { return true }
+        usleep(2_000)
+    }
+    return try condition()
+}
+
 /// Receives until `count` entries came or `seconds` passed: (octets, entry) of each.
 func receive<Port: PacketPort & ~Copyable>(
     _ count: Int, from port: inout Port, into batch: inout Batch, seconds: Double = 3
