@@ -98,7 +98,7 @@ extension Netlink {
             return try get(request, "RTM_GETROUTE", "route to \(address)").contains {
                 $0.type == Int(RTM_NEWROUTE) && $0.payload.count > 7 && $0.payload[7] == UInt8(RTN_LOCAL)
             }
-        } catch where [ENETUNREACH, EHOSTUNREACH, ESRCH].contains(error.number) {
+        } catch  where [ENETUNREACH, EHOSTUNREACH, ESRCH].contains(error.number) {
             return false
         }
     }

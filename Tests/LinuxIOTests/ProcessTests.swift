@@ -7,7 +7,7 @@ import Wire
 
 /// A directory of the test's own.
 func withDirectory<Result>(_ name: String, _ body: (String) throws -> Result) throws -> Result {
-    let path = "/tmp/ipsecgw-\(name)-\(getpid())"
+    let path = temporaryFolder + "/ipsecgw-\(name)-\(getpid())"
     mkdir(path, 0o700)
     defer { _ = try? shell("rm -rf \(path)") }
     return try body(path)
