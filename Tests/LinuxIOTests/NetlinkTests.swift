@@ -8,7 +8,7 @@ import Wire
 @Suite struct NetlinkTests {
     @Test func linksAreSetAndDescribed() throws {
         let wire = try Wire2()
-        try wire.left.within { () throws(SystemError) in
+        try wire.left.visit { () throws(SystemError) in
             var netlink = try Netlink()
             let names = try netlink.links().map(\.name)
             #expect(names.contains("lo") && names.contains("left") && !names.contains("right"))
@@ -36,7 +36,7 @@ import Wire
     @Test(arguments: AddressFamily.allCases)
     func addressesComeAndGo(family: AddressFamily) throws {
         let namespace = try freshNamespace()
-        try namespace.within { () throws(SystemError) in
+        try namespace.visit { () throws(SystemError) in
             var netlink = try Netlink()
             try shell("ip link add dummy-a type veth peer name dummy-b; ip link set dummy-a up; ip link set dummy-b up")
             guard let link = try netlink.link(named: "dummy-a") else { return }
@@ -46,6 +46,11 @@ import Wire
             let found = try netlink.addresses(of: link.index).filter { $0.address.family == family && $0.isGlobal }
             #expect(found.map(\.description) == ["\(address)/\(length)"])
             #expect(found.allSatisfy { $0.interface == link.index && !$0.isSecondary })
+            let foreign = try netlink.isLocal(IPAddress(family == .ipv4 ? "10.1.2.4" : "2001:db8:2::4")!)
+            #expect(!foreign)
+            try netlink.awaitDelivery(to: address)
+            let local = try netlink.isLocal(address)
+            #expect(local)
             // usable at once, IPv6 too
             _ = try UDPPort(Endpoint(address, port: 0))
             let twice = failure { () throws(SystemError) in try netlink.addAddress(address, prefixLength: length, to: link.index) }
@@ -66,7 +71,7 @@ import Wire
         let destination = try #require(IPPrefix(text))
         let option = destination.family == .ipv4 ? "-4" : "-6"
         let shownName = destination.length == 0 ? "default" : destination.length == destination.family.bits ? "\(destination.address)" : text
-        try wire.left.within { () throws(SystemError) in
+        try wire.left.visit { () throws(SystemError) in
             var netlink = try Netlink()
             guard let link = try netlink.link(named: "left") else { return }
             let onLink = Route(destination, interface: link.index, metric: 50)
@@ -78,7 +83,9 @@ import Wire
             #expect(Set(found) == [onLink, routed])
             let shown = try shell("ip \(option) route show \(destination.length == 0 ? "default" : text)")
             #expect(shown.contains("\(shownName) dev left proto static") || shown.contains("\(shownName) dev left"))
-            #expect(shown.contains("via \(Wire2.rightAddress(destination.family)) dev left") && shown.contains("src \(Wire2.leftAddress(destination.family))"))
+            #expect(
+                shown.contains("via \(Wire2.rightAddress(destination.family)) dev left")
+                    && shown.contains("src \(Wire2.leftAddress(destination.family))"))
             let twice = failure { () throws(SystemError) in try netlink.addRoute(onLink) }
             #expect(twice?.number == EEXIST && twice?.hint.contains("ip route show") == true)
             try netlink.deleteRoute(onLink)
@@ -92,7 +99,7 @@ import Wire
 
     @Test func manyRoutesAreListedWhole() throws {
         let wire = try Wire2()
-        try wire.left.within { () throws(SystemError) in
+        try wire.left.visit { () throws(SystemError) in
             var netlink = try Netlink()
             guard let link = try netlink.link(named: "left") else { return }
             let wanted = (0..<2000).map { IPPrefix(host: IPAddress(v4: 0x0a00_0000 + UInt32($0))) }
@@ -110,7 +117,7 @@ import Wire
         let wire = try Wire2()
         let everything = IPPrefix(family == .ipv4 ? "0.0.0.0/0" : "::/0")!
         let second = IPAddress(family == .ipv4 ? "198.51.100.7" : "2001:db8:a::7")!
-        try wire.left.within { () throws(SystemError) in
+        try wire.left.visit { () throws(SystemError) in
             var netlink = try Netlink()
             guard let link = try netlink.link(named: "left") else { return }
             let none = try netlink.defaultAddress(family)
@@ -129,7 +136,7 @@ import Wire
 
     @Test func refusalsSayWhy() throws {
         let wire = try Wire2()
-        try wire.left.within { () throws(SystemError) in
+        try wire.left.visit { () throws(SystemError) in
             var netlink = try Netlink()
             guard let link = try netlink.link(named: "left") else { return }
             let absent = failure { () throws(SystemError) in try netlink.setUp(99_999) }
@@ -159,7 +166,9 @@ import Wire
         #expect(messages.first.flatMap { $0.attributes(after: 12)[2] }.map { NetlinkMessage.attributes($0[...])[3] } == [1])
         for _ in 0..<10_000 {
             var octets = good
-            for _ in 0..<Int.random(in: 1...6, using: &random) { octets[Int.random(in: 0..<octets.count, using: &random)] = UInt8.random(in: 0...255, using: &random) }
+            for _ in 0..<Int.random(in: 1...6, using: &random) {
+                octets[Int.random(in: 0..<octets.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
+            }
             octets = Array(octets.prefix(Int.random(in: 0...octets.count, using: &random)))
             for message in NetlinkMessage.all(in: octets[...]) {
                 #expect(message.payload.count <= octets.count, "seed \(seed)")

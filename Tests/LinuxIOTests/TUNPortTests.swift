@@ -58,7 +58,7 @@ func udpPacket(from source: Endpoint, to destination: Endpoint, _ payload: [UInt
         let remote = routed.isEmpty ? Self.inner(family, 9) : try #require(IPAddress(routed))
         guard remote.family == family else { return }
         let namespace = try freshNamespace()
-        try namespace.within { () throws(SystemError) in
+        try namespace.visit { () throws(SystemError) in
             var device = try TUNDevice("tun-test", queues: 1)
             let index = try device.configure(Self.configuration())
             guard var port = device.take(queue: 0) else {
@@ -77,7 +77,9 @@ func udpPacket(from source: Endpoint, to destination: Endpoint, _ payload: [UInt
             #expect(packet.count == header + 8 + payload.count)
             #expect(packet.first.map { $0 >> 4 } == (family == .ipv4 ? 4 : 6))
             #expect(Array(packet.dropFirst(header + 8)) == payload)
-            #expect(Array(packet.dropFirst(family == .ipv4 ? 12 : 8).prefix(header - (family == .ipv4 ? 12 : 8))) == socket.local.address.octets + remote.octets)
+            #expect(
+                Array(packet.dropFirst(family == .ipv4 ? 12 : 8).prefix(header - (family == .ipv4 ? 12 : 8))) == socket.local.address.octets
+                    + remote.octets)
 
             batch.removeAll()
             for answer in [[1, 2, 3], [4]] as [[UInt8]] {
@@ -97,18 +99,20 @@ func udpPacket(from source: Endpoint, to destination: Endpoint, _ payload: [UInt
 
     @Test func theDeviceGoesWithItsLastQueue() throws {
         let namespace = try freshNamespace()
-        try namespace.within { () throws(SystemError) in
+        try namespace.visit { () throws(SystemError) in
             var netlink = try Netlink()
             do {
                 var device = try TUNDevice("tun-test", queues: 3)
                 let taken = device.take(queue: 1)
-                let (has, again, beyond, before) = (taken != nil, device.take(queue: 1) == nil, device.take(queue: 3) == nil, device.take(queue: -1) == nil)
+                let (has, again, beyond, before) = (
+                    taken != nil, device.take(queue: 1) == nil, device.take(queue: 3) == nil, device.take(queue: -1) == nil
+                )
                 #expect(has && again && beyond && before)
                 let there = try netlink.link(named: "tun-test")
                 #expect(there?.isUp == false)
             }
-            let after = try netlink.link(named: "tun-test")
-            #expect(after == nil)
+            let gone = try eventually { () throws(SystemError) in try netlink.link(named: "tun-test") == nil }
+            #expect(gone)
         }
     }
 
@@ -120,7 +124,7 @@ func udpPacket(from source: Endpoint, to destination: Endpoint, _ payload: [UInt
         defer { _ = try? shell("ip netns delete \(name)") }
         let home = try freshNamespace()
         let target = try NetworkNamespace(named: name)
-        try home.within { () throws(SystemError) in
+        try home.visit { () throws(SystemError) in
             var wanted = Self.configuration()
             wanted.namespace = name
             var device = try TUNDevice("tun-test", queues: 2)
@@ -128,7 +132,7 @@ func udpPacket(from source: Endpoint, to destination: Endpoint, _ payload: [UInt
             var here = try Netlink()
             let gone = try here.link(named: "tun-test")
             #expect(gone == nil)
-            let moved = try target.within { () throws(SystemError) in
+            let moved = try target.visit { () throws(SystemError) in
                 var there = try Netlink()
                 return try there.link(named: "tun-test")
             }
@@ -137,22 +141,22 @@ func udpPacket(from source: Endpoint, to destination: Endpoint, _ payload: [UInt
                 Issue.record("no queue")
                 return
             }
-            var socket = try target.within { () throws(SystemError) in try UDPPort(Endpoint(Self.inner(.ipv4, 1), port: 0)) }
+            var socket = try target.visit { () throws(SystemError) in try UDPPort(Endpoint(Self.inner(.ipv4, 1), port: 0)) }
             _ = socket.send([1, 2, 3], to: Endpoint(Self.inner(.ipv4, 2), port: 9))
             var batch = Batch(capacity: 4, room: 9000)
             let found = try receive(1, from: &first, into: &batch, seconds: 0.3) + receive(1, from: &second, into: &batch, seconds: 0.3)
             #expect(found.map { $0.octets.suffix(3) } == [[1, 2, 3]])
         }
-        let after = try target.within { () throws(SystemError) in
+        let gone = try target.visit { () throws(SystemError) in
             var there = try Netlink()
-            return try there.link(named: "tun-test")
+            return try eventually { () throws(SystemError) in try there.link(named: "tun-test") == nil }
         }
-        #expect(after == nil)
+        #expect(gone)
     }
 
     @Test func badPacketsAndADeviceDownCostOnePacketEach() throws {
         let namespace = try freshNamespace()
-        try namespace.within { () throws(SystemError) in
+        try namespace.visit { () throws(SystemError) in
             var device = try TUNDevice("tun-test", queues: 1)
             let index = try device.configure(Self.configuration())
             guard var port = device.take(queue: 0) else { return }
@@ -181,7 +185,7 @@ func udpPacket(from source: Endpoint, to destination: Endpoint, _ payload: [UInt
 
     @Test func threat_C2_aPacketLongerThanTheRoomIsCountedNotCut() throws {
         let namespace = try freshNamespace()
-        try namespace.within { () throws(SystemError) in
+        try namespace.visit { () throws(SystemError) in
             var device = try TUNDevice("tun-test", queues: 1)
             _ = try device.configure(Self.configuration())
             guard var port = device.take(queue: 0) else { return }
@@ -198,9 +202,10 @@ func udpPacket(from source: Endpoint, to destination: Endpoint, _ payload: [UInt
 
     @Test func nothingWaitingIsZeroAndADeletedDeviceIsAnError() throws {
         let namespace = try freshNamespace()
-        try namespace.within { () throws(SystemError) in
+        try namespace.visit { () throws(SystemError) in
             var device = try TUNDevice("tun-test", queues: 1)
-            guard var port = device.take(queue: 0), let link = try Netlink.here({ (netlink) throws(SystemError) in try netlink.link(named: "tun-test") })
+            guard var port = device.take(queue: 0),
+                let link = try Netlink.here({ (netlink) throws(SystemError) in try netlink.link(named: "tun-test") })
             else {
                 Issue.record("no device")
                 return
@@ -222,7 +227,7 @@ func udpPacket(from source: Endpoint, to destination: Endpoint, _ payload: [UInt
 
     @Test func aForeignDeviceIsNotJoined() throws {
         let namespace = try freshNamespace()
-        try namespace.within { () throws(SystemError) in
+        try namespace.visit { () throws(SystemError) in
             let first = try TUNDevice("tun-test", queues: 2)
             let second = failure { () throws(SystemError) in _ = try TUNDevice("tun-test", queues: 1) }
             #expect(second?.number == EBUSY && second?.hint.contains("ip link show tun-test") == true)
@@ -235,7 +240,7 @@ func udpPacket(from source: Endpoint, to destination: Endpoint, _ payload: [UInt
     @Test(arguments: ["", "sixteen-letters-", "a/b", "a b", ".", "..", "a:b", "tun%d", "t\u{0}n", "tün"])
     func badNamesAreRefused(name: String) throws {
         let namespace = try freshNamespace()
-        try namespace.within { () throws(SystemError) in
+        try namespace.visit { () throws(SystemError) in
             let error = failure { () throws(SystemError) in _ = try TUNDevice(name, queues: 1) }
             #expect(error?.number == EINVAL && error?.hint.contains("1 to 15 characters") == true)
         }
