@@ -43,9 +43,11 @@ package enum Digest {
 
     private static func compute(_ function: HashFunction, _ octets: [UInt8]) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: function.outputLength)
-        unsafe digest.withUnsafeMutableBytes { into in
+        let done = unsafe digest.withUnsafeMutableBytes { into in
             unsafe octets.withUnsafeBytes { unsafe LibCrypto.digest(function, $0, into: into) }
         }
+        // Only a library without the function gets here, whatever the octets: going on with a made-up digest would be worse.
+        guard done else { fatalError("\(CryptoLibrary.version) has no \(function.libraryName)") }
         return digest
     }
 }

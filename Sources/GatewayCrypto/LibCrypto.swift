@@ -54,8 +54,8 @@ enum LibCrypto {
         else { fatalError("no random octets: \(octets.count) asked for") }
     }
 
-    /// Has the library wipe every block that it frees; false when it was used before. It leaves private values of ECP-256 and ECP-521 behind
-    /// otherwise: its curve code frees recoded scalars as they are.
+    /// Has the library wipe every block that it frees; false when it was used before. Otherwise it leaves private values of ECP-256 and
+    /// ECP-521 behind: its curve code frees recoded scalars as they are.
     static func wipeFreedMemory() -> Bool {
         unsafe CRYPTO_set_mem_functions(
             { count, _, _ in unsafe malloc(count) },
@@ -89,12 +89,14 @@ enum LibCrypto {
         return unsafe digest
     }
 
-    /// A whole digest; `target` has the function's output length, else it stays as it is.
-    static func digest(_ function: HashFunction, _ octets: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) {
+    /// A whole digest; false unless `target` has the function's output length and the library the function.
+    static func digest(
+        _ function: HashFunction, _ octets: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
+    ) -> Bool {
         guard target.count == function.outputLength, let into = target.baseAddress, let algorithm = unsafe algorithm(function)
-        else { return }
-        _ = unsafe EVP_Digest(
-            octets.baseAddress, octets.count, into.assumingMemoryBound(to: UInt8.self), nil, algorithm, nil)
+        else { return false }
+        return unsafe EVP_Digest(
+            octets.baseAddress, octets.count, into.assumingMemoryBound(to: UInt8.self), nil, algorithm, nil) == 1
     }
 
     // MARK: X25519, RFC 7748
