@@ -124,4 +124,6 @@ package enum DatapathEvent: Equatable, Sendable {
     case hardLimit(LocalSPI)
     /// The peer's endpoint has moved, proven by an authentic newest packet (threats.md P35).
     case moved(TunnelID, Endpoint)
+    /// A device or socket of a worker (nil: of the door) is gone, for the reason given; it is left alone from here on.
+    case failed(worker: Int?, String)
 }
