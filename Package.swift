@@ -25,17 +25,36 @@ let tests: [SwiftSetting] = [
 
 let package = Package(
     name: "ipsec-gw",
-    dependencies: [],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    ],
     targets: [
         // Floor 0: C at the edge
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CLinux", cSettings: [.define("_GNU_SOURCE")]),
 
         // Floor 1: ground
         .target(name: "Wire", swiftSettings: strict),
         .target(name: "GatewayCrypto", dependencies: ["COpenSSL", "Wire"], swiftSettings: strict),
+        .target(name: "LinuxIO", dependencies: ["CLinux", "Wire"], swiftSettings: strict),
+
+        // Floor 2: protocols
+        .target(name: "IKEMessages", dependencies: ["Wire"], swiftSettings: strict),
+
+        // Floor 3: engines
+        .target(name: "RoadWarrior", dependencies: ["GatewayCrypto", "IKEMessages", "Wire"], swiftSettings: strict),
+
+        // Floor 4: programs
+        .executableTarget(
+            name: "ipsec-load",
+            dependencies: [
+                "GatewayCrypto", "IKEMessages", "LinuxIO", "RoadWarrior", "Wire",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: strict),
 
         // Tests
-        .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: tests),
-        .testTarget(name: "GatewayCryptoTests", dependencies: ["GatewayCrypto", "COpenSSL", "Wire"], swiftSettings: tests),
+        .testTarget(
+            name: "RoadWarriorTests",
+            dependencies: ["GatewayCrypto", "IKEMessages", "LinuxIO", "RoadWarrior", "Wire", "ipsec-load"], swiftSettings: tests),
     ]
 )
