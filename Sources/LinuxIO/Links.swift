@@ -60,6 +60,11 @@ extension Netlink {
         try change(request, "RTM_NEWLINK", "device \(index), IPv6 address generation")
     }
 
+    /// Whether this namespace has IPv6 at all (a kernel may be built or started without).
+    package func hasIPv6() -> Bool {
+        unsafe access("/proc/sys/net/ipv6", F_OK) == 0
+    }
+
     /// Moves a device to another namespace. Its addresses, routes and its being up stay behind; its open queues go on.
     package mutating func move(_ index: UInt32, to namespace: borrowing NetworkNamespace) throws(SystemError) {
         var request = NetlinkRequest(Int(RTM_NEWLINK), flags: Int32(NLM_F_ACK), fixed: Self.linkHeader(index))

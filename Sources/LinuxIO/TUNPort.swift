@@ -41,6 +41,8 @@ package struct TUNDevice: ~Copyable, Sendable {
         return TUNPort(file, name)
     }
 
+    static var noSuchDevice: Int32 { ENODEV }
+
     private static func isName(_ name: String) -> Bool {
         let octets = name.utf8
         return (1...15).contains(octets.count) && name != "." && name != ".."
