@@ -20,7 +20,7 @@ extension RoadWarrior {
         if settings.initialContact { payloads.append(.notify(NotifyPayload(.initialContact))) }
         if let wanted = settings.remoteIdentity { payloads.append(.responderIdentification(wanted)) }
         payloads.append(
-            .authentication(AuthenticationPayload(method: .sharedKeyMessageIntegrityCode, data: auth)))
+            .authentication(AuthenticationPayload(method: .sharedKey, data: auth)))
         if let attributes = settings.configuration {
             payloads.append(.configuration(ConfigurationPayload(type: .request, attributes: attributes)))
         }
@@ -95,7 +95,7 @@ extension RoadWarrior {
         if let wanted = settings.remoteIdentity, wanted.type != identity.type || wanted.data != identity.data {
             return "it says it is \(identity.words), not \(wanted.words)"
         }
-        guard auth.method == .sharedKeyMessageIntegrityCode else { return "it used another authentication method" }
+        guard auth.method == .sharedKey else { return "it used another authentication method" }
         do {
             let expected = try authenticationValue(
                 message: initiation.response, otherNonce: initiation.nonce, identity: identity, ours: false)

@@ -83,6 +83,12 @@ extension RoadWarrior {
         package let notify: NotifyPayload
         /// Whether it came inside the protected channel.
         package let authenticated: Bool
+
+        package init(exchange: ExchangeType, notify: NotifyPayload, authenticated: Bool) {
+            self.exchange = exchange
+            self.notify = notify
+            self.authenticated = authenticated
+        }
     }
 
     /// Why an IKE SA ended.
@@ -107,7 +113,7 @@ extension RoadWarrior {
             case .deletedByPeer: "deleted by the gateway"
             case .abandoned: "given up before the IKE SA stood"
             case .refused(let refusal):
-                "the gateway refused the \(Words.name(refusal.exchange)) exchange: \(Words.name(refusal.notify.type))"
+                "the gateway refused the \(Words.name(refusal.exchange)) exchange: \(refusal.notify.type)"
             case .noAnswer(let exchange): "no answer to the \(Words.name(exchange)) request"
             case .responderNotAuthenticated(let why): "the gateway did not prove who it is: \(why)"
             case .violation(let what): "the gateway broke the protocol: \(what)"
@@ -121,7 +127,7 @@ extension RoadWarrior {
             case .deletedByUs: "deleted by us"
             case .deletedByPeer: "deleted by the gateway"
             case .abandoned: "abandoned"
-            case .refused(let refusal): "refused: \(Words.name(refusal.notify.type))"
+            case .refused(let refusal): "refused: \(refusal.notify.type)"
             case .noAnswer(let exchange): "no answer to \(Words.name(exchange))"
             case .responderNotAuthenticated: "gateway not authenticated"
             case .violation(let what): "protocol violation: \(what)"
@@ -157,29 +163,6 @@ package enum Words {
         case .createChildSA: "CREATE_CHILD_SA"
         case .informational: "INFORMATIONAL"
         default: "exchange \(exchange.rawValue)"
-        }
-    }
-
-    package static func name(_ notify: NotifyType) -> String {
-        switch notify.rawValue {
-        case 1: "UNSUPPORTED_CRITICAL_PAYLOAD"
-        case 4: "INVALID_IKE_SPI"
-        case 5: "INVALID_MAJOR_VERSION"
-        case 7: "INVALID_SYNTAX"
-        case 9: "INVALID_MESSAGE_ID"
-        case 11: "INVALID_SPI"
-        case 14: "NO_PROPOSAL_CHOSEN"
-        case 17: "INVALID_KE_PAYLOAD"
-        case 24: "AUTHENTICATION_FAILED"
-        case 34: "SINGLE_PAIR_REQUIRED"
-        case 35: "NO_ADDITIONAL_SAS"
-        case 36: "INTERNAL_ADDRESS_FAILURE"
-        case 37: "FAILED_CP_REQUIRED"
-        case 38: "TS_UNACCEPTABLE"
-        case 39: "INVALID_SELECTORS"
-        case 43: "TEMPORARY_FAILURE"
-        case 44: "CHILD_SA_NOT_FOUND"
-        default: "notification \(notify.rawValue)"
         }
     }
 }

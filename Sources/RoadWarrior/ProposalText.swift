@@ -55,11 +55,11 @@ package enum ProposalText {
     }
 
     private static func encryption(_ number: EncryptionAlgorithm, _ bits: UInt16?) -> Transform {
-        Transform(type: .encryption, id: number.rawValue, keyLength: bits)
+        Transform(.encryption, id: number.rawValue, keyLength: bits)
     }
 
     private static func transform(_ type: TransformType, _ id: UInt16) -> Transform {
-        Transform(type: type, id: id, keyLength: nil)
+        Transform(type, id: id)
     }
 
     /// Proposals of an IKE SA; without a `prf` word the integrity algorithm's hash is the PRF.

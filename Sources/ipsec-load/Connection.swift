@@ -110,7 +110,7 @@ struct Connection: ~Copyable {
             case .delivered(let packet): try deliver(packet)
             case .refused(let refusal):
                 if warrior.stage == .established, warrior.childSA == nil {
-                    refused = "refused: the gateway gave no Child SA: \(Words.name(refusal.notify.type))"
+                    refused = "refused: the gateway gave no Child SA: \(refusal.notify.type)"
                 }
             case .childClosed: refused = "the gateway deleted the Child SA"
             case .response: break

@@ -130,7 +130,7 @@ struct SetupRun: ~Copyable {
                 client.due = nil
                 isDone = true
             case .refused(let refusal) where client.warrior?.stage == .established:
-                if client.due != nil { statistics.fail("refused: \(Words.name(refusal.notify.type))") }
+                if client.due != nil { statistics.fail("refused: \(refusal.notify.type)") }
                 client.due = nil
                 isDone = true
             case .closed(let closure):

@@ -39,7 +39,7 @@ struct ExchangeTests {
         let count = pair.sent.count
         pair.deliver(question)
         #expect(pair.sent.count == count + 1 && pair.sent.last?.octets == first.octets)
-        #expect(pair.warrior.expectedMessageID == 1)
+        #expect(pair.expectedMessageID == 1)
     }
 
     @Test(arguments: [UInt32(1), 2, 7, .max])
@@ -48,7 +48,7 @@ struct ExchangeTests {
         try pair.connect()
         let count = pair.sent.count
         #expect(try pair.request(.informational, [.delete(DeletePayload(protocolID: .ike, spis: []))], id: id) == nil)
-        #expect(pair.sent.count == count && pair.closure == nil && pair.warrior.drops.outsideWindow == 1)
+        #expect(pair.sent.count == count && pair.closure == nil && pair.drops.outsideWindow == 1)
     }
 
     @Test func RFC7296_1_4_1_deleteByUs() throws {
@@ -58,7 +58,7 @@ struct ExchangeTests {
         try pair.run()
         #expect(pair.gateway.opened.last?.1 == [.delete(DeletePayload(protocolID: .ike, spis: []))])
         #expect(pair.closure == .deletedByUs(answered: true))
-        #expect(pair.warrior.nextDeadline == nil)
+        #expect(pair.nextDeadline == nil)
     }
 
     @Test func RFC7296_1_4_1_anUnansweredDeleteEndsToo() throws {
@@ -92,7 +92,7 @@ struct ExchangeTests {
             .informational, [.delete(DeletePayload(protocolID: .esp, spis: [octets(child.outboundSPI)]))], id: 0)
         #expect(answer?.1 == [.delete(DeletePayload(protocolID: .esp, spis: [octets(child.inboundSPI)]))])
         #expect(pair.events.contains(.childClosed(child.inboundSPI)) && pair.closure == nil)
-        #expect(pair.warrior.childSA == nil)
+        #expect(pair.childSA == nil)
     }
 
     @Test func RFC7296_1_3_furtherChildSAsAreDeclined() throws {
@@ -132,7 +132,7 @@ struct ExchangeTests {
             flags: [], messageID: 0)
         let count = pair.sent.count
         pair.deliver(IKEMessage(header: header, payloads: [.delete(DeletePayload(protocolID: .ike, spis: []))]).encoded())
-        #expect(pair.closure == nil && pair.sent.count == count && pair.warrior.drops.unprotected == 1)
+        #expect(pair.closure == nil && pair.sent.count == count && pair.drops.unprotected == 1)
     }
 
     /// Every single bit of a protected message that is changed makes it nothing.
@@ -148,7 +148,7 @@ struct ExchangeTests {
                 pair.deliver(changed)
             }
         }
-        #expect(pair.closure == nil && pair.warrior.drops.total == UInt64(delete.count * 8))
+        #expect(pair.closure == nil && pair.drops.total == UInt64(delete.count * 8))
         pair.deliver(delete)
         #expect(pair.closure == .deletedByPeer)
     }
@@ -158,17 +158,17 @@ struct ExchangeTests {
         try pair.connect()
         let own = pair.sent.map(\.octets)
         for octets in own { pair.deliver(octets) }
-        #expect(pair.closure == nil && pair.warrior.drops.total == UInt64(own.count))
+        #expect(pair.closure == nil && pair.drops.total == UInt64(own.count))
     }
 
     @Test func forgedMessagesAreProperlyProtected() throws {
         let pair = Pairing()
         try pair.connect()
-        let forged = try #require(pair.warrior.forge(.createChildSA, [.notify(NotifyPayload(.cookie))], messageID: 77))
+        let forged = try #require(pair.forge(.createChildSA, [.notify(NotifyPayload(.cookie))], messageID: 77))
         let message = try IKEMessage(parsing: forged)
         #expect(message.header.messageID == 77 && message.header.exchange == .createChildSA)
         #expect(try pair.gateway.open(message, forged) == [.notify(NotifyPayload(.cookie))])
-        #expect(pair.warrior.nextMessageID == 2)
+        #expect(pair.nextMessageID == 2)
     }
 
     @Test func requestsQueueBehindTheOneUnderWay() throws {
@@ -218,7 +218,7 @@ struct ExchangeTests {
         hail(pair)
         #expect(pair.closure == nil)
         pair.deliver(try pair.gateway.seal(.informational, [], id: 0, response: false))
-        #expect(pair.warrior.expectedMessageID == 1)
+        #expect(pair.expectedMessageID == 1)
     }
 }
 

@@ -119,7 +119,7 @@ struct PacketTests {
 
         let outbound = Self.packet(from: "10.0.0.7", to: "10.9.1.1", octets: octets)
         for sequence in UInt64(1)...3 {
-            let datagram = try #require(pair.warrior.seal(outbound, at: pair.now))
+            let datagram = try #require(pair.seal(outbound))
             #expect(datagram.remote.port == 4500 && datagram.payload == datagram.octets)
             let text = try peer.open(datagram.octets, sequence, outbound: pair.gateway.espSPI)
             #expect(text.starts(with: outbound) && text.last == 4)
@@ -138,10 +138,10 @@ struct PacketTests {
             changed[index] ^= 0x10
             pair.deliver(packet: changed)
         }
-        #expect(pair.delivered.isEmpty && pair.warrior.highestReceived == 0)
+        #expect(pair.delivered.isEmpty && pair.highestReceived == 0)
         pair.deliver(packet: packet)
         pair.deliver(packet: packet)
-        #expect(pair.delivered.count == 1 && pair.warrior.drops.replayed == 1)
+        #expect(pair.delivered.count == 1 && pair.drops.replayed == 1)
         pair.deliver(packet: try peer.seal(Self.packet(), 0))
         #expect(pair.delivered.count == 1)
     }
@@ -152,19 +152,19 @@ struct PacketTests {
             pair.deliver(packet: try peer.seal(Self.packet(), sequence))
         }
         // From 0 the first low word lies within reach; each next one is inferred from the highest.
-        #expect(pair.delivered.count == 5 && pair.warrior.highestReceived == 0x1_0000_0005)
+        #expect(pair.delivered.count == 5 && pair.highestReceived == 0x1_0000_0005)
 
-        pair.warrior.sequence = 0xffff_ffff
-        let datagram = try #require(pair.warrior.seal(Self.packet(from: "10.0.0.7", to: "10.9.1.1")))
+        pair.sequence = 0xffff_ffff
+        let datagram = try #require(pair.seal(Self.packet(from: "10.0.0.7", to: "10.9.1.1")))
         _ = try peer.open(datagram.octets, 0x1_0000_0000, outbound: pair.gateway.espSPI)
     }
 
     @Test func threat_P25_32BitNumbersEndBeforeTheyRepeat() throws {
         let (pair, _) = try connected("aes128gcm16-noesn")
-        pair.warrior.sequence = 0xffff_fffe
+        pair.sequence = 0xffff_fffe
         let packet = Self.packet(from: "10.0.0.7", to: "10.9.1.1")
-        #expect(pair.warrior.seal(packet) != nil)
-        #expect(pair.warrior.seal(packet) == nil && pair.warrior.sequence == 0xffff_ffff)
+        #expect(pair.seal(packet) != nil)
+        #expect(pair.seal(packet) == nil && pair.sequence == 0xffff_ffff)
     }
 
     /// Inner packets that are none, or lie outside the selectors.
@@ -174,16 +174,16 @@ struct PacketTests {
     func threat_P29_selectorsHoldInbound(source: String, destination: String) throws {
         let (pair, peer) = try connected("aes128gcm16-esn")
         pair.deliver(packet: try peer.seal(Self.packet(from: source, to: destination), 1))
-        #expect(pair.delivered.isEmpty && pair.warrior.drops.selectors == 1)
+        #expect(pair.delivered.isEmpty && pair.drops.selectors == 1)
     }
 
     @Test func threat_P29_selectorsHoldOutbound() throws {
         let (pair, _) = try connected("aes128gcm16-esn")
-        #expect(pair.warrior.seal(Self.packet(from: "10.0.0.8", to: "10.9.1.1")) == nil)
-        #expect(pair.warrior.seal(Self.packet(from: "10.0.0.7", to: "10.8.1.1")) == nil)
-        #expect(pair.warrior.seal([1, 2, 3]) == nil && pair.warrior.seal([]) == nil)
+        #expect(pair.seal(Self.packet(from: "10.0.0.8", to: "10.9.1.1")) == nil)
+        #expect(pair.seal(Self.packet(from: "10.0.0.7", to: "10.8.1.1")) == nil)
+        #expect(pair.seal([1, 2, 3]) == nil && pair.seal([]) == nil)
         // An adversary's client sends it all the same.
-        #expect(pair.warrior.seal(anything: Self.packet(from: "10.0.0.8", to: "10.9.1.1")) != nil)
+        #expect(pair.seal(anything: Self.packet(from: "10.0.0.8", to: "10.9.1.1")) != nil)
     }
 
     @Test func threat_P32_innerNonsense() throws {
@@ -200,9 +200,9 @@ struct PacketTests {
         try send(Self.packet(), next: 41)
         try send(Self.packet(), next: 17)
         try send(Self.packet(), badPadding: true)
-        #expect(pair.delivered.isEmpty && pair.warrior.drops.malformed == sequence)
+        #expect(pair.delivered.isEmpty && pair.drops.malformed == sequence)
         try send([], next: 59)
-        #expect(pair.delivered.isEmpty && pair.warrior.drops.malformed == sequence - 1)
+        #expect(pair.delivered.isEmpty && pair.drops.malformed == sequence - 1)
         // Traffic flow confidentiality padding behind the packet is cut off.
         try send(Self.packet() + [0, 0, 0, 0])
         #expect(pair.delivered == [Self.packet()])

@@ -261,7 +261,7 @@ final class ScriptedGateway {
         if script.spoilAuth { auth[0] ^= 1 }
         var answer: [Payload] = [
             .responderIdentification(script.identity),
-            .authentication(AuthenticationPayload(method: .sharedKeyMessageIntegrityCode, data: auth)),
+            .authentication(AuthenticationPayload(method: .sharedKey, data: auth)),
         ]
         if let child = script.childPayloads {
             answer += child
