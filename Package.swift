@@ -55,6 +55,9 @@ let package = Package(
         // Tests
         .testTarget(
             name: "RoadWarriorTests",
-            dependencies: ["GatewayCrypto", "IKEMessages", "LinuxIO", "RoadWarrior", "Wire", "ipsec-load"], swiftSettings: tests),
+            dependencies: [
+                "GatewayCrypto", "IKEMessages", "LinuxIO", "RoadWarrior", "Wire", "ipsec-load",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], swiftSettings: tests),
     ]
 )

@@ -8,7 +8,12 @@ enum Safety {
         target: IPAddress, ownNamespace: UInt64?, hostNamespace: UInt64?, confirmed: Bool
     ) -> String? {
         if confirmed || target.isLoopback { return nil }
-        if let own = ownNamespace, let host = hostNamespace, own != host { return nil }
+        // Where process 1 may not be looked at (some containers), nobody can say whose namespace this is: then the answer is no.
+        guard let own = ownNamespace, let host = hostNamespace else {
+            return "\(target) is not loopback, and whether this network namespace is the host's own cannot be seen "
+                + "(/proc/1/ns/net may not be read); if the gateway is yours, add --yes-this-is-my-gateway"
+        }
+        guard own == host else { return nil }
         return "\(target) is not loopback, and this is the host's own network namespace; "
             + "run it in a namespace (`ip netns exec NAME ipsec-load ...`), or add --yes-this-is-my-gateway"
     }

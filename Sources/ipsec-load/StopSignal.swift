@@ -6,11 +6,16 @@ enum StopSignal {
     private static let raised = Atomic<Bool>(false)
 
     static func install() {
+        // Who started us may have had them blocked, and a mask is inherited.
+        var wanted = sigset_t()
+        _ = unsafe sigemptyset(&wanted)
         for number in [SIGTERM, SIGINT] {
+            _ = unsafe sigaddset(&wanted, number)
             var action = sigaction()
             unsafe action.__sigaction_handler.sa_handler = { _ in StopSignal.raised.store(true, ordering: .relaxed) }
             _ = unsafe sigaction(number, &action, nil)
         }
+        _ = unsafe pthread_sigmask(SIG_UNBLOCK, &wanted, nil)
     }
 
     static var isRaised: Bool { raised.load(ordering: .relaxed) }

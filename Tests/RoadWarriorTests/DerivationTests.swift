@@ -33,7 +33,7 @@ struct DerivationTests {
             values = [:]
         }
         for (number, line) in try String(contentsOf: file, encoding: .utf8).split(
-            separator: "\n", omittingEmptySubsequences: false
+            omittingEmptySubsequences: false, whereSeparator: \.isNewline
         ).enumerated() {
             let text = line.trimmingCharacters(in: .whitespaces)
             if text.hasPrefix("[SHA-") {
