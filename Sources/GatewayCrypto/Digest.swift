@@ -1,6 +1,9 @@
 /// A hash function: the rows that HMAC, PRF and Digest are built on.
-enum HashFunction: Sendable, CaseIterable {
+enum HashFunction: Int, Sendable, CaseIterable {
     case sha1, sha256, sha384, sha512
+
+    /// The place in a table made from `allCases`.
+    var index: Int { rawValue }
 
     /// Octets of a digest.
     var outputLength: Int {
@@ -47,7 +50,11 @@ package enum Digest {
     }
 }
 
-/// What is linked in, for `version` and logs.
+/// What is linked in.
 package enum CryptoLibrary {
     package static var version: String { LibCrypto.version }
+
+    /// Has the library wipe what it frees, and so what its own code leaves there (threats.md P28, I11). The first thing a program does:
+    /// false, and nothing changed, once the library was used.
+    package static func wipeFreedMemory() -> Bool { LibCrypto.wipeFreedMemory() }
 }

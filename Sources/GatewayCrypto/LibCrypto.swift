@@ -1,4 +1,5 @@
 import COpenSSL
+import Glibc
 
 /// OpenSSL's libcrypto. Every call into it stands in this file, behind an explicit check of the lengths it relies on (threats.md C4).
 /// Pointers go no further than the owners below; results are values.
@@ -53,6 +54,27 @@ enum LibCrypto {
         else { fatalError("no random octets: \(octets.count) asked for") }
     }
 
+    /// Has the library wipe every block that it frees; false when it was used before. It leaves private values of ECP-256 and ECP-521 behind
+    /// otherwise: its curve code frees recoded scalars as they are.
+    static func wipeFreedMemory() -> Bool {
+        unsafe CRYPTO_set_mem_functions(
+            { count, _, _ in unsafe malloc(count) },
+            { block, count, _, _ in
+                guard let larger = unsafe malloc(count) else { return nil }
+                guard let block = unsafe block else { return unsafe larger }
+                let usable = unsafe gw_usable_size(block)
+                unsafe larger.copyMemory(from: block, byteCount: min(usable, count))
+                unsafe gw_wipe(block, usable)
+                unsafe free(block)
+                return unsafe larger
+            },
+            { block, _, _ in
+                guard let block = unsafe block else { return }
+                unsafe gw_wipe(block, gw_usable_size(block))
+                unsafe free(block)
+            }) == 1
+    }
+
     // MARK: Digests
 
     // Fetched once: a fetch takes the library's locks.
@@ -61,13 +83,7 @@ enum LibCrypto {
     }
 
     fileprivate static func algorithm(_ function: HashFunction) -> OpaquePointer? {
-        let index: Int = switch function {
-        case .sha1: 0
-        case .sha256: 1
-        case .sha384: 2
-        case .sha512: 3
-        }
-        guard let digest = unsafe digests[index], unsafe EVP_MD_get_size(digest) == Int32(function.outputLength) else {
+        guard let digest = unsafe digests[function.index], unsafe EVP_MD_get_size(digest) == Int32(function.outputLength) else {
             return nil
         }
         return unsafe digest
@@ -138,36 +154,92 @@ enum LibCrypto {
 
 // MARK: Contexts of the packet path
 
+/// A provider's functions for one digest, looked up once (provider-digest(7)).
+@safe private struct DigestFunctions {
+    let state: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer?
+    let free: @convention(c) (UnsafeMutableRawPointer?) -> Void
+    let start: @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<OSSL_PARAM>?) -> Int32
+    let update: @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<UInt8>?, Int) -> Int32
+    let finish: @convention(c) (UnsafeMutableRawPointer?, UnsafeMutablePointer<UInt8>?, UnsafeMutablePointer<Int>?, Int) -> Int32
+    let provider: UnsafeMutableRawPointer?
+
+    // Functions of a library that stays loaded.
+    nonisolated(unsafe) private static let all: [DigestFunctions?] = HashFunction.allCases.map(lookup)
+
+    static func of(_ function: HashFunction) -> DigestFunctions? { unsafe all[function.index] }
+
+    private static func lookup(_ function: HashFunction) -> DigestFunctions? {
+        guard let algorithm = unsafe LibCrypto.algorithm(function), let provider = unsafe EVP_MD_get0_provider(algorithm) else {
+            return nil
+        }
+        var noCache: Int32 = 0
+        guard let rows = unsafe OSSL_PROVIDER_query_operation(provider, OSSL_OP_DIGEST, &noCache) else { return nil }
+        defer { unsafe OSSL_PROVIDER_unquery_operation(provider, OSSL_OP_DIGEST, rows) }
+        var row = unsafe rows
+        while let names = unsafe row.pointee.algorithm_names {
+            if unsafe String(cString: names).split(separator: ":").contains(Substring(function.libraryName)),
+                let functions = unsafe row.pointee.implementation
+            {
+                return unsafe DigestFunctions(functions, OSSL_PROVIDER_get0_provider_ctx(provider))
+            }
+            unsafe row += 1
+        }
+        return nil
+    }
+
+    private init?(_ functions: UnsafePointer<OSSL_DISPATCH>, _ provider: UnsafeMutableRawPointer?) {
+        func find(_ number: Int32) -> UnsafePointer<OSSL_DISPATCH>? {
+            var entry = unsafe functions
+            while unsafe entry.pointee.function_id != 0 {
+                if unsafe entry.pointee.function_id == number { return unsafe entry }
+                unsafe entry += 1
+            }
+            return nil
+        }
+        guard let state = unsafe find(OSSL_FUNC_DIGEST_NEWCTX).flatMap({ unsafe OSSL_FUNC_digest_newctx($0) }),
+            let free = unsafe find(OSSL_FUNC_DIGEST_FREECTX).flatMap({ unsafe OSSL_FUNC_digest_freectx($0) }),
+            let start = unsafe find(OSSL_FUNC_DIGEST_INIT).flatMap({ unsafe OSSL_FUNC_digest_init($0) }),
+            let update = unsafe find(OSSL_FUNC_DIGEST_UPDATE).flatMap({ unsafe OSSL_FUNC_digest_update($0) }),
+            let finish = unsafe find(OSSL_FUNC_DIGEST_FINAL).flatMap({ unsafe OSSL_FUNC_digest_final($0) })
+        else { return nil }
+        unsafe self.state = state
+        unsafe self.free = free
+        unsafe self.start = start
+        unsafe self.update = update
+        unsafe self.finish = finish
+        unsafe self.provider = provider
+    }
+}
+
 /// A digest that is started over and over without allocating.
 @safe struct DigestContext: ~Copyable, @unchecked Sendable {
-    private let context: OpaquePointer
+    private let functions: DigestFunctions
+    private let state: UnsafeMutableRawPointer
     private let outputLength: Int
 
     init(_ function: HashFunction) throws(CryptoError) {
-        guard let algorithm = unsafe LibCrypto.algorithm(function), let fresh = unsafe EVP_MD_CTX_new() else {
+        guard let functions = DigestFunctions.of(function), let fresh = unsafe functions.state(functions.provider) else {
             throw LibCrypto.libraryFault()
         }
-        guard unsafe EVP_DigestInit_ex(fresh, algorithm, nil) == 1 else {
-            unsafe EVP_MD_CTX_free(fresh)
-            throw LibCrypto.libraryFault()
-        }
-        unsafe context = fresh
+        self.functions = functions
+        unsafe state = fresh
         outputLength = function.outputLength
     }
 
-    deinit { unsafe EVP_MD_CTX_free(context) }
+    // The library wipes the state.
+    deinit { unsafe functions.free(state) }
 
-    @_noLocks mutating func restart() -> Bool { unsafe gw_digest_restart(context) == 1 }
+    @_noLocks mutating func restart() -> Bool { unsafe gw_digest_restart(functions.start, state) == 1 }
 
     @_noLocks mutating func absorb(_ octets: UnsafeRawBufferPointer) -> Bool {
         guard octets.count > 0, let base = octets.baseAddress else { return octets.count == 0 }
-        return unsafe gw_digest_update(context, base, octets.count) == 1
+        return unsafe gw_digest_update(functions.update, state, base, octets.count) == 1
     }
 
     /// False unless `octets` is as long as the digest.
     @_noLocks mutating func finish(into octets: UnsafeMutableRawBufferPointer) -> Bool {
         guard octets.count == outputLength, let base = octets.baseAddress else { return false }
-        return unsafe gw_digest_finish(context, base) == 1
+        return unsafe gw_digest_finish(functions.finish, state, base, outputLength) == 1
     }
 }
 

@@ -1,4 +1,5 @@
 import COpenSSL
+import Foundation
 import Glibc
 import Testing
 import Wire
@@ -50,7 +51,8 @@ struct LibraryMemoryTests {
                     LibraryMemory.watch(try prf.plus(key: key, seed: shared, count: 200).exposed())
                 }
             }
-            for method in [KeyExchangeMethod.modp2048, .modp3072, .modp4096, .ecp256, .ecp384, .ecp521, .x25519] {
+            // Not ECP-256 and ECP-521, where the library's curve code frees recoded scalars as they are: the next test.
+            for method in [KeyExchangeMethod.modp2048, .modp3072, .modp4096, .ecp384, .x25519] {
                 try exchange(method)
                 #expect(LibraryMemory.takeSightings() == 0, "key exchange method \(method.rawValue)")
             }
@@ -70,6 +72,47 @@ struct LibraryMemoryTests {
                 try record(suite)
                 #expect(LibraryMemory.takeSightings() == 0, "suite \(suite.testDescription)")
             }
+        }
+    }
+
+    @Test("threats.md P28: once the library wipes what it frees, no memory of the process holds a private value or a shared secret")
+    func threat_P28_memoryAfterExchanges() async {
+        await #expect(processExitsWith: .success) {
+            #expect(CryptoLibrary.wipeFreedMemory())
+            // A block that the library frees as it is, such as the recoded scalars of its curve code.
+            func freeUnwiped() throws -> [DisguisedOctets] {
+                let secret = SystemEntropy().secret(100_000)
+                let block = try #require(gw_allocate(secret.count))
+                let behind = gw_allocate(100)  // so that the freed block stays a block
+                defer { CRYPTO_free(behind, nil, 0) }
+                secret.withUnsafeBytes { block.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+                CRYPTO_free(block, nil, 0)
+                return [DisguisedOctets(secret, from: 50_000), DisguisedOctets(secret, from: 99_000)]
+            }
+            for secret in try freeUnwiped() { #expect(try !ProcessMemory.holds(secret)) }
+
+            func exchange(_ method: KeyExchangeMethod) throws -> [DisguisedOctets] {
+                let entropy = SystemEntropy()
+                let ours = try KeyExchange(method, entropy: entropy)
+                let theirs = try KeyExchange(method, entropy: entropy)
+                let shared = try ours.sharedSecret(with: theirs.publicValue)
+                let parts = DisguisedOctets.ends(of: ours.privateValue) + DisguisedOctets.ends(of: shared)
+                for part in parts { #expect(try ProcessMemory.holds(part), "the search finds what is there") }
+                return parts
+            }
+            for method in allMethods {
+                for secret in try exchange(method) {
+                    #expect(try !ProcessMemory.holds(secret), "key exchange method \(method.rawValue)")
+                }
+            }
+        }
+    }
+
+    @Test("Once the library is in use, it says that it is too late to wipe what it frees")
+    func wipeFreedMemoryTooLate() async {
+        await #expect(processExitsWith: .success) {
+            #expect(Digest.sha256([]).count == 32)
+            #expect(!CryptoLibrary.wipeFreedMemory())
         }
     }
 
@@ -158,5 +201,68 @@ enum LibraryMemory {
             sightings += 1
         }
         Glibc.free(block - header)
+    }
+}
+
+/// Octets to look for that are not themselves in memory.
+struct DisguisedOctets {
+    private static let mask: UInt8 = 0x5a
+    private let disguised: [UInt8]
+
+    static let count = 16
+
+    /// A part of a secret.
+    init(_ secret: borrowing SecretOctets, from start: Int) {
+        disguised = secret.withUnsafeBytes { octets in (start..<start + Self.count).map { octets[$0] ^ Self.mask } }
+    }
+
+    /// The ends of a secret: an allocator that takes a block back writes over the beginning of it.
+    static func ends(of secret: borrowing SecretOctets) -> [DisguisedOctets] {
+        [DisguisedOctets(secret, from: 0), DisguisedOctets(secret, from: secret.count - count)]
+    }
+
+    /// Writes the octets as they are, and behind them in reverse: the order of a number's limbs.
+    func unmask(into room: UnsafeMutablePointer<UInt8>) {
+        for index in 0..<Self.count {
+            room[index] = disguised[index] ^ Self.mask
+            room[2 * Self.count - 1 - index] = room[index]
+        }
+    }
+}
+
+/// What this process has in writable memory, stacks included.
+enum ProcessMemory {
+    static func holds(_ secret: DisguisedOctets) throws -> Bool {
+        let memory = open("/proc/self/mem", O_RDONLY)
+        try #require(memory >= 0)
+        defer { close(memory) }
+        // What is read and what is looked for lie in a mapping that is passed over, so that the search does not find itself.
+        let (size, page) = (1 << 20, 4096)
+        let window = try #require(mmap(nil, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
+        defer { munmap(window, size + page) }
+        let own = UInt(bitPattern: window)..<UInt(bitPattern: window) + UInt(size + page)
+        let forward = window + size
+        let backward = forward + DisguisedOctets.count
+        secret.unmask(into: forward.assumingMemoryBound(to: UInt8.self))
+
+        let maps = try String(contentsOfFile: "/proc/self/maps", encoding: .utf8)
+        for line in maps.split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            let ends = fields[0].split(separator: "-").compactMap { UInt(String($0), radix: 16) }
+            // The heap and the stacks; not the vast empty shadow that a sanitizer maps.
+            guard fields[1].hasPrefix("rw"), ends.count == 2, ends[1] - ends[0] < 1 << 32 else { continue }
+            for part in [ends[0]..<max(ends[0], min(ends[1], own.lowerBound)), min(ends[1], max(ends[0], own.upperBound))..<ends[1]] {
+                var at = part.lowerBound
+                while at < part.upperBound {
+                    let count = pread(memory, window, min(size, Int(part.upperBound - at)), off_t(at))
+                    guard count > 0 else { break }
+                    if memmem(window, count, forward, DisguisedOctets.count) != nil { return true }
+                    if memmem(window, count, backward, DisguisedOctets.count) != nil { return true }
+                    // The windows overlap by a pattern's length.
+                    at += UInt(count > page && at + UInt(count) < part.upperBound ? count - page : count)
+                }
+            }
+        }
+        return false
     }
 }

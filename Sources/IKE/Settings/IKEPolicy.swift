@@ -80,6 +80,7 @@ package struct IKEPolicy: Hashable, Sendable {
 
     /// `relay-unsolicited-cfg-attribute`: attributes given although the client asked for none (features.md RAD-11).
     package struct RelayUnsolicited: Hashable, Sendable {
+        package var ip4Netmask = false
         package var ip4DNS = false
         package var ip6DNS = false
         package init() {}
