@@ -91,6 +91,9 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict),
+        .target(name: "RoadWarrior", dependencies: ["ESP", "GatewayCrypto", "IKEMessages", "Wire"], swiftSettings: strict),
+
+        // Floor 4: programs
         .executableTarget(
             name: "ipsec-gw",
             dependencies: [
@@ -105,12 +108,31 @@ let package = Package(
             name: "ipsec-gwctl",
             dependencies: ["ManagementAPI", "Wire", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: strict),
+        .executableTarget(
+            name: "ipsec-load",
+            dependencies: [
+                "ESP", "GatewayCrypto", "IKEMessages", "LinuxIO", "RoadWarrior", "Wire",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+
+        // What tests are made from
         .target(name: "Lab", path: "Tests/Lab", swiftSettings: tests),
+        .target(
+            name: "GatewayTesting",
+            dependencies: ["AddressAssignment", "GatewayCrypto", "IKE", "IKEMessages", "RoadWarrior", "Wire"],
+            path: "Tests/GatewayTesting", swiftSettings: tests),
+
+        // Tests
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: tests),
         .testTarget(name: "GatewayCryptoTests", dependencies: ["GatewayCrypto", "COpenSSL", "Wire"], swiftSettings: tests),
         .testTarget(name: "LinuxIOTests", dependencies: ["CLinux", "LinuxIO", "Wire"], swiftSettings: tests),
         .testTarget(name: "ESPTests", dependencies: ["ESP", "GatewayCrypto", "Wire"], swiftSettings: tests),
+        .testTarget(
+            name: "AddressAssignmentTests", dependencies: ["AddressAssignment", "GatewayTesting", "Wire"], swiftSettings: tests),
+        .testTarget(name: "StateStoreTests", dependencies: ["AddressAssignment", "StateStore", "Wire"], swiftSettings: tests),
         .testTarget(name: "DatapathTests", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "Wire"], swiftSettings: tests),
+        .testTarget(name: "ConfigTests", dependencies: ["AddressAssignment", "Config", "ESP", "IKE", "Wire"], swiftSettings: tests),
         .testTarget(name: "ManagementAPITests", dependencies: ["ManagementAPI", "Wire"], swiftSettings: tests),
         .testTarget(
             name: "GatewayManagementTests",
@@ -122,6 +144,9 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: tests),
-        .testTarget(name: "ScenarioTests", dependencies: ["Lab", "ipsec-gw", "ipsec-gwctl", ], swiftSettings: tests),
+        .testTarget(
+            name: "RoadWarriorTests",
+            dependencies: ["GatewayCrypto", "IKEMessages", "LinuxIO", "RoadWarrior", "Wire", "ipsec-load"], swiftSettings: tests),
+        .testTarget(name: "ScenarioTests", dependencies: ["Lab", "ipsec-gw", "ipsec-gwctl", "ipsec-load"], swiftSettings: tests),
     ]
 )

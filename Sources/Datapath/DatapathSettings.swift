@@ -32,11 +32,7 @@ package struct InterfaceSettings: Sendable, Hashable {
     /// The device's name, at most 15 characters.
     package var name: String
     /// Our addresses on it, with the length of the private prefix.
-<<<<<<< HEAD
-    package var addresses: [DeviceAddress]
-=======
     package var addresses: [PrivateAddress]
->>>>>>> esp
     /// The namespace that the device is put into; nil: the daemon's.
     package var networkNamespace: String?
     /// Further prefixes that lead to sessions.
@@ -44,11 +40,7 @@ package struct InterfaceSettings: Sendable, Hashable {
     /// The device's MTU; the sessions' own are `TunnelSettings.ipMTU`.
     package var mtu = 9000
 
-<<<<<<< HEAD
-    package init(name: String, addresses: [DeviceAddress], networkNamespace: String? = nil, routes: [IPPrefix] = []) {
-=======
     package init(name: String, addresses: [PrivateAddress], networkNamespace: String? = nil, routes: [IPPrefix] = []) {
->>>>>>> esp
         self.name = name
         self.addresses = addresses
         self.networkNamespace = networkNamespace
@@ -57,11 +49,7 @@ package struct InterfaceSettings: Sendable, Hashable {
 }
 
 /// An address of ours and the length of its prefix, such as 10.99.0.1/24: an `IPPrefix` would have lost the host part.
-<<<<<<< HEAD
-package struct DeviceAddress: Sendable, Hashable {
-=======
 package struct PrivateAddress: Sendable, Hashable {
->>>>>>> esp
     package let address: IPAddress
     package let prefixLength: Int
 

@@ -102,19 +102,11 @@ struct SecurityAssociations: AsyncParsableCommand {
         for (session, sa) in children {
             let modes = [sa.extendedSequenceNumbers ? "esn" : "", sa.udpEncapsulation ? "udp" : ""]
             table.append([
-<<<<<<< HEAD
-                [session], ["in  \(sa.inboundSPI)", "out \(sa.outboundSPI)"], [joined([sa.encryption, sa.integrity]), joined(modes)],
-                [String(sa.sequenceIn), String(sa.sequenceOut)], [String(sa.packetsIn), String(sa.packetsOut)],
-                ["\(sa.replay.window)", "\(sa.replay.recent)"],
-                sa.localSelectors.map { "local \($0)" } + sa.remoteSelectors.map { "remote \($0)" }, [left(sa.remainingSeconds)],
-                [String(sa.worker)],
-=======
                 [session], ["in  \(sa.inboundSPI)", "out \(sa.outboundSPI)"],
                 [joined([sa.encryption, sa.integrity]), joined(modes)], [String(sa.sequenceIn), String(sa.sequenceOut)], [String(sa.packetsIn), String(sa.packetsOut)],
-                ["\(sa.replay.window)", "\(sa.replay.replayed)+\(sa.replay.late)"],
+                ["\(sa.replay.window)", "\(sa.replay.recent)"],
                 sa.localSelectors.map { "local \($0)" } + sa.remoteSelectors.map { "remote \($0)" },
                 [left(sa.remainingSeconds)], [String(sa.worker)],
->>>>>>> management
             ])
         }
         return table.lines

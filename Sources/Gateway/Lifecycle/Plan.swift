@@ -48,7 +48,7 @@ struct Plan: Sendable {
                 InterfaceSettings(
                     name: interface.device,
                     addresses: interface.addresses.compactMap {
-                        DeviceAddress($0.address, prefixLength: $0.prefix.length)
+                        PrivateAddress($0.address, prefixLength: $0.prefix.length)
                     }, networkNamespace: interface.networkNamespace))
         }
         return result
