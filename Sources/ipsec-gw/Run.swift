@@ -24,8 +24,8 @@ struct Run: AsyncParsableCommand {
         defer { log.flush() }
         do {
             let gateway = try await Gateway(configuration, gatewayLog: log, metrics: metrics) {
-                print("ready")
-                unsafe fflush(stdout)
+                // Past stdio's buffer: whoever waits for this line reads a pipe.
+                FileHandle.standardOutput.write(Data("ready\n".utf8))
             }
             let group = ServiceGroup(
                 configuration: .init(
