@@ -126,6 +126,7 @@ let package = Package(
         // Tests
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: tests),
         .testTarget(name: "GatewayCryptoTests", dependencies: ["GatewayCrypto", "COpenSSL", "Wire"], swiftSettings: tests),
+        .testTarget(name: "IKEMessagesTests", dependencies: ["IKEMessages", "Wire"], exclude: ["Captures"], swiftSettings: tests),
         .testTarget(name: "LinuxIOTests", dependencies: ["CLinux", "LinuxIO", "Wire"], swiftSettings: tests),
         .testTarget(name: "ESPTests", dependencies: ["ESP", "GatewayCrypto", "Wire"], swiftSettings: tests),
         .testTarget(
