@@ -49,7 +49,9 @@ struct Run: AsyncParsableCommand {
         var all = problems
         var result = loaded
         if var configuration = loaded {
-            all += configuration.unsupported
+            // What `check` warns of, because a later version brings it, stops a run: accepted and ignored is nothing.
+            let stopping = Set(configuration.unsupported.map { [$0.keyPath, $0.found] })
+            all = problems.filter { !stopping.contains([$0.keyPath, $0.found]) } + configuration.unsupported
             all += configuration.resolveSecrets()
             result = configuration
         }
