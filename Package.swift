@@ -43,7 +43,8 @@ let package = Package(
         .target(name: "Datapath", dependencies: ["ESP", "GatewayCrypto", "LinuxIO", "Wire"], swiftSettings: strict),
 
         // Tests
-        .testTarget(name: "ESPTests", dependencies: ["ESP", "GatewayCrypto", "Wire"], swiftSettings: tests),
-        .testTarget(name: "DatapathTests", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "Wire"], swiftSettings: tests),
+        .target(name: "PacketFixtures", dependencies: ["Wire"], path: "Tests/PacketFixtures", swiftSettings: strict),
+        .testTarget(name: "ESPTests", dependencies: ["ESP", "GatewayCrypto", "PacketFixtures", "Wire"], swiftSettings: tests),
+        .testTarget(name: "DatapathTests", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "PacketFixtures", "Wire"], swiftSettings: tests),
     ]
 )
