@@ -102,6 +102,9 @@ import Wire
     func threat_P25_extendedNumbersPassTheBoundary(suite: ESPSuite) throws {
         var outbound = try SAs.outbound(suite, after: UInt64(UInt32.max) - 10)
         var inbound = try SAs.inbound(suite)
+        // Without it a number so near the boundary would lie before the first
+        var earlier = try SAs.outbound(suite, after: 1 << 31)
+        _ = try inbound.open(try earlier.seal(Self.packet))
         var late: [[UInt8]] = []
         for number in 0..<40 {
             let sealed = try outbound.seal(Self.packet)

@@ -127,9 +127,9 @@ struct Session: ~Copyable {
                     case .fragments(let slot, let plan):
                         var out: [[UInt8]] = []
                         for index in 0..<plan.count {
-                            let place = UnsafeMutableRawBufferPointer.allocate(byteCount: 2048, alignment: 16)
+                            let place = UnsafeMutableRawBufferPointer.allocate(byteCount: 10_240, alignment: 16)
                             defer { place.deallocate() }
-                            let length = plan.write(index, of: view, to: PacketView(place).part(64, 1900))
+                            let length = plan.write(index, of: view, to: PacketView(place).part(64, 10_000))
                             let total = try sad.seal(slot: slot, PacketView(place), offset: 64, length: length, nextHeader: 4)
                             out.append(PacketView(place).part(64 - sad.prefixLength(slot: slot), total).octets)
                         }
