@@ -9,6 +9,12 @@ package final class Outbox: Sendable {
         package let octets: [UInt8]
         package let local: Endpoint
         package let remote: Endpoint
+
+        package init(octets: [UInt8], local: Endpoint, remote: Endpoint) {
+            self.octets = octets
+            self.local = local
+            self.remote = remote
+        }
     }
 
     private let messages = Mutex<[Message]>([])

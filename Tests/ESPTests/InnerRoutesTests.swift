@@ -44,7 +44,7 @@ import Wire
         var numbers = SeededNumbers(seed: seed)
         let routes = InnerRoutes(capacity: 600, seed: seed)
         var reference: [IPPrefix: RouteTarget] = [:]
-        for step in 0..<20_000 {
+        for step in 0..<5_000 {
             let length = [8, 16, 24, 32, 32, 32].randomElement(using: &numbers) ?? 32
             let address = IPAddress(v4: 0x0a00_0000 | UInt32(truncatingIfNeeded: numbers.next()) & 0x0103_073f)
             guard let prefix = IPPrefix(address, length: length) else { continue }
