@@ -20,7 +20,7 @@ extension Netlink {
         request.attribute(Int(IFLA_IFNAME), Array(name.utf8) + [0])
         do {
             return try get(request, "RTM_GETLINK", "device \(name)").lazy.compactMap(Self.link).first
-        } catch where error.number == ENODEV {
+        } catch  where error.number == ENODEV {
             return nil
         }
     }

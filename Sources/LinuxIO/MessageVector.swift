@@ -102,7 +102,8 @@ struct MessageVector: ~Copyable, @unchecked Sendable {
             length: length, isTruncated: flags & Int32(MSG_TRUNC) != 0,
             peer: SocketAddress.load(from: names + index * Self.nameStride, length: headers[index].msg_hdr.msg_namelen))
         guard unsafe headers[index].msg_hdr.msg_controllen > 0 else { return result }
-        let message = unsafe withUnsafeMutablePointer(to: &headers[index].msg_hdr) { unsafe $0 }
+        // the header is what a mmsghdr begins with
+        let message = unsafe UnsafeMutableRawPointer(headers + index).assumingMemoryBound(to: msghdr.self)
         var control = unsafe gw_cmsg_first(message)
         while let current = unsafe control {
             let payload = unsafe current.pointee.cmsg_len - gw_cmsg_length(0)

@@ -76,6 +76,33 @@ extension Netlink {
         return nil
     }
 
+    /// Waits until the kernel delivers packets for an address of ours. With IPv6 it arranges that in the background after the device is up,
+    /// and refuses packets until then. Throws ETIMEDOUT after five seconds.
+    package mutating func awaitDelivery(to address: IPAddress) throws(SystemError) {
+        let deadline = MonotonicClock.now + .seconds(5)
+        while try !isLocal(address) {
+            guard MonotonicClock.now < deadline else {
+                throw SystemError(ETIMEDOUT, call: "RTM_GETROUTE", subject: "address \(address)", hint: "is its device up, and IPv6 on?")
+            }
+            usleep(1_000)
+        }
+    }
+
+    /// Whether packets to an address are for this host.
+    package mutating func isLocal(_ address: IPAddress) throws(SystemError) -> Bool {
+        var request = NetlinkRequest(
+            Int(RTM_GETROUTE), flags: Int32(NLM_F_ACK),
+            fixed: [Self.family(address.family), UInt8(address.family.bits), 0, 0, 0, 0, 0, 0] + NetlinkRequest.native(UInt32(0)))
+        request.attribute(Int(RTA_DST.rawValue), address.octets)
+        do {
+            return try get(request, "RTM_GETROUTE", "route to \(address)").contains {
+                $0.type == Int(RTM_NEWROUTE) && $0.payload.count > 7 && $0.payload[7] == UInt8(RTN_LOCAL)
+            }
+        } catch  where [ENETUNREACH, EHOSTUNREACH, ESRCH].contains(error.number) {
+            return false
+        }
+    }
+
     /// struct rtmsg: family, destination and source length, TOS, table, protocol, scope, type, flags.
     private static func routeRequest(_ type: Int, flags: Int32, _ route: Route) -> NetlinkRequest {
         let family = route.destination.family

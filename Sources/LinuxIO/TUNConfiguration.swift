@@ -36,6 +36,7 @@ extension TUNDevice {
         if netlink.hasIPv6() { try netlink.withholdLinkLocalAddress(index) }
         for (address, length) in wanted.addresses { try netlink.addAddress(address, prefixLength: length, to: index) }
         try netlink.setUp(index)
+        for (address, _) in wanted.addresses where address.family == .ipv6 { try netlink.awaitDelivery(to: address) }
         for route in wanted.routes where !wanted.addresses.contains(where: { IPPrefix($0.address, length: $0.prefixLength) == route }) {
             try netlink.addRoute(Route(route, interface: index))
         }

@@ -25,6 +25,19 @@ func freshNamespace() throws -> NetworkNamespace {
     return namespace
 }
 
+extension NetworkNamespace {
+    /// Runs `body` here on the test's own thread, so that what fails in it is reported under the test's name.
+    func visit<Result: ~Copyable>(_ body: () throws(SystemError) -> Result) throws(SystemError) -> Result {
+        let home = try NetworkNamespace.current()
+        try enter()
+        defer {
+            // a thread of the pool must not stay: whatever ran on it next would be elsewhere
+            do { try home.enter() } catch { fatalError("the thread did not come back from its namespace: \(error)") }
+        }
+        return try body()
+    }
+}
+
 /// Two namespaces with a veth pair between them: `left` (192.0.2.1, 2001:db8::1) --- `right` (192.0.2.2, 2001:db8::2).
 struct Wire2: ~Copyable {
     let left: NetworkNamespace
@@ -104,6 +117,17 @@ func failure(_ body: () throws(SystemError) -> Void) -> SystemError? {
     }
 }
 
+/// Whether `condition` holds within two seconds. What a descriptor holds can outlive its close for a moment: a test beside this one that
+/// starts a process has all our descriptors in the child until its exec.
+func eventually(_ condition: () throws(SystemError) -> Bool) throws(SystemError) -> Bool {
+    let deadline = MonotonicClock.now + .seconds(2)
+    while MonotonicClock.now < deadline {
+        if try condition() { return true }
+        usleep(2_000)
+    }
+    return try condition()
+}
+
 /// Receives until `count` entries came or `seconds` passed: (octets, entry) of each.
 func receive<Port: PacketPort & ~Copyable>(
     _ count: Int, from port: inout Port, into batch: inout Batch, seconds: Double = 3
@@ -133,3 +157,6 @@ struct Seeded: RandomNumberGenerator {
     }
     mutating func octets(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255, using: &self) } }
 }
+
+/// Where a test's files go.
+var temporaryFolder: String { getenv("TMPDIR").map { String(cString: $0) } ?? P_tmpdir }

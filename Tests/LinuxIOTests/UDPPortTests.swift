@@ -10,7 +10,7 @@ import Wire
     func batchesPassOverLoopback(family: AddressFamily) throws {
         let seed = UInt64.random(in: 0 ... .max)
         let namespace = try freshNamespace()
-        try namespace.within { () throws(SystemError) in
+        try namespace.visit { () throws(SystemError) in
             var random = Seeded(seed)
             var options = UDPOptions()
             options.packetsPerCall = 32
@@ -39,8 +39,8 @@ import Wire
     @Test(arguments: AddressFamily.allCases)
     func batchesPassAcrossAWire(family: AddressFamily) throws {
         let wire = try Wire2()
-        var sender = try wire.left.within { () throws(SystemError) in try UDPPort(Endpoint(Wire2.leftAddress(family), port: 4500)) }
-        var receiver = try wire.right.within { () throws(SystemError) in try UDPPort(Endpoint(Wire2.rightAddress(family), port: 4500)) }
+        var sender = try wire.left.visit { () throws(SystemError) in try UDPPort(Endpoint(Wire2.leftAddress(family), port: 4500)) }
+        var receiver = try wire.right.visit { () throws(SystemError) in try UDPPort(Endpoint(Wire2.rightAddress(family), port: 4500)) }
         var batch = Batch(capacity: 64, room: 2048)
         for fill in UInt8(1)...64 {
             _ = [UInt8](repeating: fill, count: 1200).withUnsafeBytes { batch.append(copying: $0, to: receiver.local, from: sender.local) }
@@ -60,7 +60,7 @@ import Wire
     @Test(arguments: AddressFamily.allCases)
     func nothingWaitingIsZeroAndEmptyDatagramsAreEntries(family: AddressFamily) throws {
         let namespace = try freshNamespace()
-        try namespace.within { () throws(SystemError) in
+        try namespace.visit { () throws(SystemError) in
             var sender = try UDPPort(Endpoint(loopback(family), port: 0))
             var receiver = try UDPPort(Endpoint(loopback(family), port: 0))
             var batch = Batch(capacity: 8, room: 100)
@@ -82,7 +82,7 @@ import Wire
     @Test(arguments: AddressFamily.allCases)
     func threat_C2_aDatagramLongerThanTheRoomIsCountedNotCut(family: AddressFamily) throws {
         let namespace = try freshNamespace()
-        try namespace.within { () throws(SystemError) in
+        try namespace.visit { () throws(SystemError) in
             var sender = try UDPPort(Endpoint(loopback(family), port: 0))
             var receiver = try UDPPort(Endpoint(loopback(family), port: 0))
             for length in [101, 100, 65_000] { _ = sender.send([UInt8](repeating: 7, count: length), to: receiver.local) }
@@ -98,7 +98,7 @@ import Wire
     @Test(arguments: AddressFamily.allCases)
     func refusedPacketsAreCountedAndPassedOver(family: AddressFamily) throws {
         let namespace = try freshNamespace()
-        try namespace.within { () throws(SystemError) in
+        try namespace.visit { () throws(SystemError) in
             var sender = try UDPPort(Endpoint(loopback(family), port: 0))
             var receiver = try UDPPort(Endpoint(loopback(family), port: 0))
             let nowhere = Endpoint(IPAddress(family == .ipv4 ? "198.51.100.1" : "2001:db8:ffff::1")!, port: 9)
@@ -121,7 +121,7 @@ import Wire
     @Test(arguments: AddressFamily.allCases)
     func aFullQueueSaysWhereItStopped(family: AddressFamily) throws {
         let wire = try Wire2()
-        try wire.left.within { () throws(SystemError) in
+        try wire.left.visit { () throws(SystemError) in
             // packets stand in the queue, so the socket's buffer fills
             try shell("tc qdisc add dev left root tbf rate 8kbit burst 2000 limit 10000000")
             var options = UDPOptions()
@@ -142,7 +142,7 @@ import Wire
     @Test(arguments: AddressFamily.allCases, [UInt8(0), 0x02, 0xb8, 0xff])
     func DP8_trafficClassTravels(family: AddressFamily, mark: UInt8) throws {
         let namespace = try freshNamespace()
-        try namespace.within { () throws(SystemError) in
+        try namespace.visit { () throws(SystemError) in
             var options = UDPOptions()
             options.receivesTrafficClass = true
             var sender = try UDPPort(Endpoint(loopback(family), port: 0), options: options)
@@ -160,7 +160,7 @@ import Wire
     @Test(arguments: AddressFamily.allCases)
     func segmentsAreSplitAndJoined(family: AddressFamily) throws {
         let namespace = try freshNamespace()
-        try namespace.within { () throws(SystemError) in
+        try namespace.visit { () throws(SystemError) in
             var joining = UDPOptions()
             joining.coalesces = true
             var sender = try UDPPort(Endpoint(loopback(family), port: 0))
@@ -191,8 +191,8 @@ import Wire
         let wire = try Wire2()
         var options = UDPOptions()
         options.pathMTU = discovery
-        var sender = try wire.left.within { () throws(SystemError) in try UDPPort(Endpoint(Wire2.leftAddress(family), port: 0), options: options) }
-        var receiver = try wire.right.within { () throws(SystemError) in try UDPPort(Endpoint(Wire2.rightAddress(family), port: 0)) }
+        var sender = try wire.left.visit { () throws(SystemError) in try UDPPort(Endpoint(Wire2.leftAddress(family), port: 0), options: options) }
+        var receiver = try wire.right.visit { () throws(SystemError) in try UDPPort(Endpoint(Wire2.rightAddress(family), port: 0)) }
         var batch = Batch(capacity: 1, room: 5000)
         _ = [UInt8](repeating: 3, count: 4000).withUnsafeBytes { batch.append(copying: $0, to: receiver.local, from: sender.local) }
         let done = try sender.send(batch)
@@ -210,7 +210,7 @@ import Wire
 
     @Test func openingSaysWhatToDo() throws {
         let namespace = try freshNamespace()
-        try namespace.within { () throws(SystemError) in
+        try namespace.visit { () throws(SystemError) in
             let foreign = failure { () throws(SystemError) in _ = try UDPPort(Endpoint(IPAddress("192.0.2.77")!, port: 500)) }
             #expect(foreign?.number == EADDRNOTAVAIL && foreign?.hint.contains("192.0.2.77") == true)
             let holder = try UDPPort(Endpoint(loopback(.ipv4), port: 500))
