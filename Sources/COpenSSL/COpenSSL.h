@@ -10,15 +10,18 @@
 #define OPENSSL_NO_DEPRECATED
 #endif
 
+#include <malloc.h>
 #include <stddef.h>
 #include <string.h>
 
 #include <openssl/bn.h>
+#include <openssl/core_dispatch.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/obj_mac.h>
+#include <openssl/provider.h>
 #include <openssl/rand.h>
 
 /* May be called from Swift functions that neither lock nor count references. */
@@ -29,6 +32,9 @@ static inline void *gw_allocate(size_t count) { return OPENSSL_zalloc(count); }
 static inline void gw_wipe_and_free(void *block, size_t count) { OPENSSL_clear_free(block, count); }
 GW_HOT void gw_wipe(void *block, size_t count) { OPENSSL_cleanse(block, count); }
 static inline void gw_set_constant_time(BIGNUM *number) { BN_set_flags(number, BN_FLG_CONSTTIME); }
+
+/* malloc.h is in no module of Swift's. */
+static inline size_t gw_usable_size(void *block) { return malloc_usable_size(block); }
 
 /* Ciphers keyed once: a new IV per packet, associated data where `out` is NULL, in place where `out` is `in`. All answer 1 or 0. */
 GW_HOT int gw_cipher_restart(EVP_CIPHER_CTX *context, const void *iv) {
@@ -50,13 +56,14 @@ GW_HOT int gw_cipher_expect_tag(EVP_CIPHER_CTX *context, const void *tag, int co
     return EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, count, (void *)tag) == 1;
 }
 
-/* Digests, set back without a new allocation. */
-GW_HOT int gw_digest_restart(EVP_MD_CTX *context) { return EVP_DigestInit_ex(context, NULL, NULL) == 1; }
-GW_HOT int gw_digest_update(EVP_MD_CTX *context, const void *octets, size_t count) {
-    return EVP_DigestUpdate(context, octets, count) == 1;
+/* Digests through the provider's own functions (provider-digest(7)): EVP_DigestInit_ex of 3.0 frees and allocates the state every time. */
+GW_HOT int gw_digest_restart(OSSL_FUNC_digest_init_fn *init, void *state) { return init(state, NULL) == 1; }
+GW_HOT int gw_digest_update(OSSL_FUNC_digest_update_fn *update, void *state, const void *octets, size_t count) {
+    return update(state, (const unsigned char *)octets, count) == 1;
 }
-GW_HOT int gw_digest_finish(EVP_MD_CTX *context, void *digest) {
-    return EVP_DigestFinal_ex(context, (unsigned char *)digest, NULL) == 1;
+GW_HOT int gw_digest_finish(OSSL_FUNC_digest_final_fn *final, void *state, void *digest, size_t count) {
+    size_t written = 0;
+    return final(state, (unsigned char *)digest, &written, count) == 1 && written == count;
 }
 
 GW_HOT int gw_equal(const void *left, const void *right, size_t count) { return CRYPTO_memcmp(left, right, count) == 0; }

@@ -118,8 +118,13 @@ package struct Door<Port: PacketPort & ~Copyable>: ~Copyable {
         !outbox.isEmpty || outbox.isWoken || incoming.contains { !$0.isEmpty } || control.mailboxes.contains { !$0.reports.isEmpty }
     }
 
-    package func descriptor(_ port: Int) -> Int32 { ports.descriptor(port) }
-    package var portCount: Int { ports.count }
+    /// What a poller waits on, with the ports' bits.
+    package var descriptors: [(bit: Int, descriptor: Int32)] {
+        (0..<ports.count).map { (bit: $0, descriptor: ports.descriptor($0)) }
+    }
+
+    /// Ports that failed, as bits.
+    package var brokenPorts: UInt64 { broken }
 
     /// Takes a batch apart: a read may join datagrams of several kinds (architecture.md), so each segment is looked at.
     private mutating func hear(isRelayed: Bool, _ now: Instant) {

@@ -1,6 +1,9 @@
 /// A hash function: the rows that HMAC, PRF and Digest are built on.
-enum HashFunction: Sendable, CaseIterable {
+enum HashFunction: Int, Sendable, CaseIterable {
     case sha1, sha256, sha384, sha512
+
+    /// The place in a table made from `allCases`.
+    var index: Int { rawValue }
 
     /// Octets of a digest.
     var outputLength: Int {
@@ -40,14 +43,20 @@ package enum Digest {
 
     private static func compute(_ function: HashFunction, _ octets: [UInt8]) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: function.outputLength)
-        unsafe digest.withUnsafeMutableBytes { into in
+        let done = unsafe digest.withUnsafeMutableBytes { into in
             unsafe octets.withUnsafeBytes { unsafe LibCrypto.digest(function, $0, into: into) }
         }
+        // Only a library without the function gets here, whatever the octets: going on with a made-up digest would be worse.
+        guard done else { fatalError("\(CryptoLibrary.version) has no \(function.libraryName)") }
         return digest
     }
 }
 
-/// What is linked in, for `version` and logs.
+/// What is linked in.
 package enum CryptoLibrary {
     package static var version: String { LibCrypto.version }
+
+    /// Has the library wipe what it frees, and so what its own code leaves there (threats.md P28, I11). The first thing a program does:
+    /// false, and nothing changed, once the library was used.
+    package static func wipeFreedMemory() -> Bool { LibCrypto.wipeFreedMemory() }
 }

@@ -10,28 +10,32 @@
 
     /// A key of any length is taken; throws `.library`.
     init(_ function: HashFunction, key: borrowing SecretOctets) throws(CryptoError) {
+        let context = try DigestContext(function)
+        let scratch = try Self.pads(function, key: key)
         outputLength = function.outputLength
         blockLength = function.blockLength
-        context = try DigestContext(function)
-        scratch = Self.pads(function, key: key)
+        self.context = context
+        self.scratch = scratch
     }
 
-    private static func pads(_ function: HashFunction, key: borrowing SecretOctets) -> SecretOctets {
+    private static func pads(_ function: HashFunction, key: borrowing SecretOctets) throws(CryptoError) -> SecretOctets {
         let block = function.blockLength
         var scratch = SecretOctets(count: 2 * block + 2 * function.outputLength)
-        unsafe scratch.withUnsafeMutableBytes { octets in
-            unsafe key.withUnsafeBytes { key in
+        let done = unsafe scratch.withUnsafeMutableBytes { octets in
+            let taken = unsafe key.withUnsafeBytes { key in
                 if key.count > block {
-                    unsafe LibCrypto.digest(function, key, into: .init(rebasing: octets[..<function.outputLength]))
-                } else {
-                    unsafe octets.copyMemory(from: key)
+                    return unsafe LibCrypto.digest(function, key, into: .init(rebasing: octets[..<function.outputLength]))
                 }
+                unsafe octets.copyMemory(from: key)
+                return true
             }
             for index in 0..<block {
                 unsafe octets[block + index] = octets[index] ^ 0x5c
                 unsafe octets[index] ^= 0x36
             }
+            return taken
         }
+        guard done else { throw .library }
         return scratch
     }
 

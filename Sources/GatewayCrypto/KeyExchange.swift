@@ -6,7 +6,7 @@ package struct KeyExchange: ~Copyable, Sendable {
     package let method: KeyExchangeMethod
     package let publicValue: [UInt8]
     private let group: Group
-    private let privateValue: SecretOctets
+    let privateValue: SecretOctets
 
     /// A row of the table of methods: which mathematics, and its lengths in octets.
     enum Group: Sendable {

@@ -1,4 +1,5 @@
 import COpenSSL
+import Glibc
 
 /// OpenSSL's libcrypto. Every call into it stands in this file, behind an explicit check of the lengths it relies on (threats.md C4).
 /// Pointers go no further than the owners below; results are values.
@@ -53,6 +54,27 @@ enum LibCrypto {
         else { fatalError("no random octets: \(octets.count) asked for") }
     }
 
+    /// Has the library wipe every block that it frees; false when it was used before. Otherwise it leaves private values of ECP-256 and
+    /// ECP-521 behind: its curve code frees recoded scalars as they are.
+    static func wipeFreedMemory() -> Bool {
+        unsafe CRYPTO_set_mem_functions(
+            { count, _, _ in unsafe malloc(count) },
+            { block, count, _, _ in
+                guard let larger = unsafe malloc(count) else { return nil }
+                guard let block = unsafe block else { return unsafe larger }
+                let usable = unsafe gw_usable_size(block)
+                unsafe larger.copyMemory(from: block, byteCount: min(usable, count))
+                unsafe gw_wipe(block, usable)
+                unsafe free(block)
+                return unsafe larger
+            },
+            { block, _, _ in
+                guard let block = unsafe block else { return }
+                unsafe gw_wipe(block, gw_usable_size(block))
+                unsafe free(block)
+            }) == 1
+    }
+
     // MARK: Digests
 
     // Fetched once: a fetch takes the library's locks.
@@ -61,24 +83,20 @@ enum LibCrypto {
     }
 
     fileprivate static func algorithm(_ function: HashFunction) -> OpaquePointer? {
-        let index: Int = switch function {
-        case .sha1: 0
-        case .sha256: 1
-        case .sha384: 2
-        case .sha512: 3
-        }
-        guard let digest = unsafe digests[index], unsafe EVP_MD_get_size(digest) == Int32(function.outputLength) else {
+        guard let digest = unsafe digests[function.index], unsafe EVP_MD_get_size(digest) == Int32(function.outputLength) else {
             return nil
         }
         return unsafe digest
     }
 
-    /// A whole digest; `target` has the function's output length, else it stays as it is.
-    static func digest(_ function: HashFunction, _ octets: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) {
+    /// A whole digest; false unless `target` has the function's output length and the library the function.
+    static func digest(
+        _ function: HashFunction, _ octets: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer
+    ) -> Bool {
         guard target.count == function.outputLength, let into = target.baseAddress, let algorithm = unsafe algorithm(function)
-        else { return }
-        _ = unsafe EVP_Digest(
-            octets.baseAddress, octets.count, into.assumingMemoryBound(to: UInt8.self), nil, algorithm, nil)
+        else { return false }
+        return unsafe EVP_Digest(
+            octets.baseAddress, octets.count, into.assumingMemoryBound(to: UInt8.self), nil, algorithm, nil) == 1
     }
 
     // MARK: X25519, RFC 7748
@@ -127,8 +145,9 @@ enum LibCrypto {
 
     init(x25519 value: borrowing SecretOctets) throws(CryptoError) {
         guard value.count == 32 else { throw .badLength }
-        guard let key = unsafe EVP_PKEY_new_raw_private_key_ex(
-            nil, "X25519", nil, value.base.assumingMemoryBound(to: UInt8.self), value.count)
+        guard
+            let key = unsafe EVP_PKEY_new_raw_private_key_ex(
+                nil, "X25519", nil, value.base.assumingMemoryBound(to: UInt8.self), value.count)
         else { throw LibCrypto.libraryFault() }
         unsafe pointer = key
     }
@@ -138,36 +157,92 @@ enum LibCrypto {
 
 // MARK: Contexts of the packet path
 
+/// A provider's functions for one digest, looked up once (provider-digest(7)).
+@safe private struct DigestFunctions {
+    let state: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer?
+    let free: @convention(c) (UnsafeMutableRawPointer?) -> Void
+    let start: @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<OSSL_PARAM>?) -> Int32
+    let update: @convention(c) (UnsafeMutableRawPointer?, UnsafePointer<UInt8>?, Int) -> Int32
+    let finish: @convention(c) (UnsafeMutableRawPointer?, UnsafeMutablePointer<UInt8>?, UnsafeMutablePointer<Int>?, Int) -> Int32
+    let provider: UnsafeMutableRawPointer?
+
+    // Functions of a library that stays loaded.
+    nonisolated(unsafe) private static let all: [DigestFunctions?] = HashFunction.allCases.map(lookup)
+
+    static func of(_ function: HashFunction) -> DigestFunctions? { unsafe all[function.index] }
+
+    private static func lookup(_ function: HashFunction) -> DigestFunctions? {
+        guard let algorithm = unsafe LibCrypto.algorithm(function), let provider = unsafe EVP_MD_get0_provider(algorithm) else {
+            return nil
+        }
+        var noCache: Int32 = 0
+        guard let rows = unsafe OSSL_PROVIDER_query_operation(provider, OSSL_OP_DIGEST, &noCache) else { return nil }
+        defer { unsafe OSSL_PROVIDER_unquery_operation(provider, OSSL_OP_DIGEST, rows) }
+        var row = unsafe rows
+        while let names = unsafe row.pointee.algorithm_names {
+            if unsafe String(cString: names).split(separator: ":").contains(Substring(function.libraryName)),
+                let functions = unsafe row.pointee.implementation
+            {
+                return unsafe DigestFunctions(functions, OSSL_PROVIDER_get0_provider_ctx(provider))
+            }
+            unsafe row += 1
+        }
+        return nil
+    }
+
+    private init?(_ functions: UnsafePointer<OSSL_DISPATCH>, _ provider: UnsafeMutableRawPointer?) {
+        func find(_ number: Int32) -> UnsafePointer<OSSL_DISPATCH>? {
+            var entry = unsafe functions
+            while unsafe entry.pointee.function_id != 0 {
+                if unsafe entry.pointee.function_id == number { return unsafe entry }
+                unsafe entry += 1
+            }
+            return nil
+        }
+        guard let state = unsafe find(OSSL_FUNC_DIGEST_NEWCTX).flatMap({ unsafe OSSL_FUNC_digest_newctx($0) }),
+            let free = unsafe find(OSSL_FUNC_DIGEST_FREECTX).flatMap({ unsafe OSSL_FUNC_digest_freectx($0) }),
+            let start = unsafe find(OSSL_FUNC_DIGEST_INIT).flatMap({ unsafe OSSL_FUNC_digest_init($0) }),
+            let update = unsafe find(OSSL_FUNC_DIGEST_UPDATE).flatMap({ unsafe OSSL_FUNC_digest_update($0) }),
+            let finish = unsafe find(OSSL_FUNC_DIGEST_FINAL).flatMap({ unsafe OSSL_FUNC_digest_final($0) })
+        else { return nil }
+        unsafe self.state = state
+        unsafe self.free = free
+        unsafe self.start = start
+        unsafe self.update = update
+        unsafe self.finish = finish
+        unsafe self.provider = provider
+    }
+}
+
 /// A digest that is started over and over without allocating.
 @safe struct DigestContext: ~Copyable, @unchecked Sendable {
-    private let context: OpaquePointer
+    private let functions: DigestFunctions
+    private let state: UnsafeMutableRawPointer
     private let outputLength: Int
 
     init(_ function: HashFunction) throws(CryptoError) {
-        guard let algorithm = unsafe LibCrypto.algorithm(function), let fresh = unsafe EVP_MD_CTX_new() else {
+        guard let functions = DigestFunctions.of(function), let fresh = unsafe functions.state(functions.provider) else {
             throw LibCrypto.libraryFault()
         }
-        guard unsafe EVP_DigestInit_ex(fresh, algorithm, nil) == 1 else {
-            unsafe EVP_MD_CTX_free(fresh)
-            throw LibCrypto.libraryFault()
-        }
-        unsafe context = fresh
+        self.functions = functions
+        unsafe state = fresh
         outputLength = function.outputLength
     }
 
-    deinit { unsafe EVP_MD_CTX_free(context) }
+    // The library wipes the state.
+    deinit { unsafe functions.free(state) }
 
-    @_noLocks mutating func restart() -> Bool { unsafe gw_digest_restart(context) == 1 }
+    @_noLocks mutating func restart() -> Bool { unsafe gw_digest_restart(functions.start, state) == 1 }
 
     @_noLocks mutating func absorb(_ octets: UnsafeRawBufferPointer) -> Bool {
         guard octets.count > 0, let base = octets.baseAddress else { return octets.count == 0 }
-        return unsafe gw_digest_update(context, base, octets.count) == 1
+        return unsafe gw_digest_update(functions.update, state, base, octets.count) == 1
     }
 
     /// False unless `octets` is as long as the digest.
     @_noLocks mutating func finish(into octets: UnsafeMutableRawBufferPointer) -> Bool {
         guard octets.count == outputLength, let base = octets.baseAddress else { return false }
-        return unsafe gw_digest_finish(context, base) == 1
+        return unsafe gw_digest_finish(functions.finish, state, base, outputLength) == 1
     }
 }
 
@@ -297,11 +372,12 @@ extension LibCrypto {
     }
 
     private static func number(_ prime: Prime, length: Int) throws(CryptoError) -> Number {
-        let made: OpaquePointer? = switch prime {
-        case .rfc3526_2048: unsafe BN_get_rfc3526_prime_2048(nil)
-        case .rfc3526_3072: unsafe BN_get_rfc3526_prime_3072(nil)
-        case .rfc3526_4096: unsafe BN_get_rfc3526_prime_4096(nil)
-        }
+        let made: OpaquePointer? =
+            switch prime {
+            case .rfc3526_2048: unsafe BN_get_rfc3526_prime_2048(nil)
+            case .rfc3526_3072: unsafe BN_get_rfc3526_prime_3072(nil)
+            case .rfc3526_4096: unsafe BN_get_rfc3526_prime_4096(nil)
+            }
         let number = try unsafe Number(owning: made)
         guard unsafe BN_num_bits(number.pointer) == Int32(8 * length) else { throw .badLength }
         return number
@@ -334,8 +410,9 @@ extension LibCrypto {
         let secret = try Number(secret: exponent)
         let workspace = try Workspace()
         let result = try Number()
-        guard unsafe BN_mod_exp_mont_consttime(
-            result.pointer, base.pointer, secret.pointer, p.pointer, workspace.pointer, nil) == 1
+        guard
+            unsafe BN_mod_exp_mont_consttime(
+                result.pointer, base.pointer, secret.pointer, p.pointer, workspace.pointer, nil) == 1
         else { throw libraryFault() }
         return result
     }
@@ -351,11 +428,12 @@ extension LibCrypto {
     nonisolated(unsafe) private static let p521 = unsafe EC_GROUP_new_by_curve_name_ex(nil, nil, NID_secp521r1)
 
     private static func group(_ curve: Curve) throws(CryptoError) -> OpaquePointer {
-        let made: OpaquePointer? = switch curve {
-        case .p256: unsafe p256
-        case .p384: unsafe p384
-        case .p521: unsafe p521
-        }
+        let made: OpaquePointer? =
+            switch curve {
+            case .p256: unsafe p256
+            case .p384: unsafe p384
+            case .p521: unsafe p521
+            }
         guard let group = unsafe made else { throw .library }
         return unsafe group
     }
