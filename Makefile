@@ -1,9 +1,8 @@
 # What people type. Scripts behind it are in contrib/quickstart; nothing here is clever.
-# Swift is found also under sudo's secure_path; IPSEC_GW_EXTRAS=1 adds benchmarks and fuzzers to the package.
+# Swift is found also under sudo's secure_path.
 
 SHELL := /bin/bash
 SWIFT = "$$(contrib/quickstart/find-swift)"
-export IPSEC_GW_BIN ?= $(CURDIR)/.build/debug
 
 .PHONY: run demo test check scenarios format
 

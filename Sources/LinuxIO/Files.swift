@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 
 /// Small files of the kernel's (/proc, /sys) and of our own.
-enum SmallFile {
+package enum SmallFile {
     /// The whole content, at most `limit` octets.
     static func read(_ path: String, limit: Int = 1 << 20) throws(SystemError) -> [UInt8] {
         let file = try FileDescriptor(unsafe gw_open(path, O_RDONLY | O_CLOEXEC, 0), "open", path)
@@ -19,7 +19,7 @@ enum SmallFile {
     }
 
     /// The content as text.
-    static func text(_ path: String, limit: Int = 1 << 20) throws(SystemError) -> String {
+    package static func text(_ path: String, limit: Int = 1 << 20) throws(SystemError) -> String {
         String(decoding: try read(path, limit: limit), as: UTF8.self)
     }
 

@@ -61,7 +61,8 @@ extension Unreachable {
         let shown = EscapedText.shown(path)
         return switch self {
         case .absent:
-            "no daemon: there is no socket \(shown). Start it (systemctl start ipsec-gw), or name its socket with --socket or IPSEC_GW_SOCKET"
+            "no daemon: there is no socket \(shown). Start it (systemctl start ipsec-gw), "
+                + "or name its socket with --socket or IPSEC_GW_SOCKET"
         case .refused:
             "no daemon: nobody listens on \(shown). It has stopped; start it again (systemctl start ipsec-gw) and look at its log"
         case .forbidden:

@@ -77,15 +77,12 @@ package struct ChildReport: Codable, Equatable, Sendable {
     package struct Replay: Codable, Equatable, Sendable {
         /// Width in packets.
         package var window: Int
-        /// Packets refused as replayed.
-        package var replayed: UInt64
-        /// Packets refused as older than the window.
-        package var late: UInt64
+        /// `0x` and 16 digits: which of the 64 sequence numbers up to the highest came, the highest first.
+        package var recent: String
 
-        package init(window: Int, replayed: UInt64, late: UInt64) {
+        package init(window: Int, recent: UInt64) {
             self.window = window
-            self.replayed = replayed
-            self.late = late
+            self.recent = SPIText.of(recent)
         }
     }
 

@@ -35,15 +35,13 @@ struct Gateways: AsyncParsableCommand {
         try flags.show(reports) {
             guard !reports.isEmpty else { return ["no gateways"] }
             var table = Table([
-                .init("NAME", .left, .cut), .init("ADDRESS"), .init("STATE"), .init("IDENTITY", .left, .cut),
-                .init("SESSIONS", .right), .init("HALF-OPEN", .right), .init("POLICY", .right), .init("INTERFACE"),
-                .init("SERVICE", .left, .cut), .init("POOLS", .left, .cut),
+                .init("NAME", .left, .cut, least: 13), .init("ADDRESS"), .init("STATE"), .init("IDENTITY", .left, .cut, least: 13),
+                .init("SESSIONS", .right), .init("HALF-OPEN", .right), .init("INTERFACE"), .init("POOLS", .left, .cut, least: 8),
             ])
             for report in reports {
                 table.append([
                     [report.name], [report.address.description], [report.state.rawValue], [report.identity],
-                    [String(report.sessions)], [String(report.halfOpen)], [String(report.ikePolicy)], [report.interface],
-                    [report.service], report.addressSources,
+                    [String(report.sessions)], [String(report.halfOpen)], [report.interface], report.addressSources,
                 ])
             }
             return table.lines
@@ -60,7 +58,7 @@ struct Pools: AsyncParsableCommand {
         try flags.show(reports) {
             guard !reports.isEmpty else { return ["no pools"] }
             var table = Table([
-                .init("NAME", .left, .cut), .init("SIZE", .right), .init("USED", .right), .init("HELD", .right),
+                .init("NAME", .left, .cut, least: 16), .init("SIZE", .right), .init("USED", .right), .init("HELD", .right),
                 .init("QUARANTINED", .right), .init("FREE", .right),
             ])
             for report in reports {

@@ -26,14 +26,14 @@ struct Sessions: AsyncParsableCommand {
 
     private static func table(_ reports: [SessionReport]) -> [String] {
         var table = Table([
-            .init("ID"), .init("NAME", .left, .cut), .init("INNER"), .init("REMOTE"), .init("GATEWAY", .left, .cut),
-            .init("INTERFACE"), .init("SINCE", .right), .init("IN", .right), .init("OUT", .right), .init("SAS", .right),
+            .init("ID"), .init("NAME", .left, .cut, least: 16), .init("INNER"), .init("REMOTE"), .init("GATEWAY", .left, .cut),
+            .init("SINCE", .right), .init("IN", .right), .init("OUT", .right), .init("SAS", .right),
         ])
         let now = Date()
         for report in reports {
             table.append([
                 [report.id], [report.name], report.innerAddresses.map(\.description), [report.remote], [report.gateway],
-                [report.interface], [Quantity.span(seconds: UInt64(max(0, now.timeIntervalSince(report.established))))],
+                [Quantity.span(seconds: UInt64(max(0, now.timeIntervalSince(report.established))))],
                 [Quantity.octets(report.octetsIn)], [Quantity.octets(report.octetsOut)], [String(report.childSAs.count)],
             ])
         }
@@ -80,7 +80,8 @@ struct SecurityAssociations: AsyncParsableCommand {
 
     private static func ikeTable(_ reports: [SecurityAssociationReport]) -> [String] {
         var table = Table([
-            .init("SESSION"), .init("REMOTE"), .init("IKE SPIS"), .init("ALGORITHMS"), .init("STATE", .left, .cut), .init("LEFT", .right),
+            .init("SESSION"), .init("REMOTE"), .init("IKE SPIS"), .init("ALGORITHMS"), .init("STATE", .left, .cut, least: 11),
+            .init("LEFT", .right),
         ])
         for sa in reports {
             table.append([
@@ -94,17 +95,18 @@ struct SecurityAssociations: AsyncParsableCommand {
 
     private static func childTable(_ children: [(session: String, sa: ChildReport)]) -> [String] {
         var table = Table([
-            .init("SESSION"), .init("SPI"), .init("ALGORITHMS"), .init("SEQUENCE", .right), .init("PACKETS", .right),
-            .init("REPLAY", .right), .init("SELECTORS"), .init("LEFT", .right), .init("WORKER", .right),
+            .init("SESSION"), .init("SPI", least: 14), .init("ALGORITHMS", least: 13), .init("SEQUENCE", .right),
+            .init("PACKETS", .right), .init("REPLAY", .right), .init("SELECTORS", least: 16), .init("LEFT", .right),
+            .init("WORKER", .right),
         ])
         for (session, sa) in children {
             let modes = [sa.extendedSequenceNumbers ? "esn" : "", sa.udpEncapsulation ? "udp" : ""]
             table.append([
-                [session], ["in  \(sa.inboundSPI)", "out \(sa.outboundSPI)"], [joined([sa.encryption, sa.integrity]), joined(modes)],
-                [String(sa.sequenceIn), String(sa.sequenceOut)], [String(sa.packetsIn), String(sa.packetsOut)],
-                ["\(sa.replay.window)", "\(sa.replay.replayed)+\(sa.replay.late)"],
-                sa.localSelectors.map { "local \($0)" } + sa.remoteSelectors.map { "remote \($0)" }, [left(sa.remainingSeconds)],
-                [String(sa.worker)],
+                [session], ["in  \(sa.inboundSPI)", "out \(sa.outboundSPI)"],
+                [joined([sa.encryption, sa.integrity]), joined(modes)], [String(sa.sequenceIn), String(sa.sequenceOut)], [String(sa.packetsIn), String(sa.packetsOut)],
+                ["\(sa.replay.window)", "\(sa.replay.recent)"],
+                sa.localSelectors.map { "local \($0)" } + sa.remoteSelectors.map { "remote \($0)" },
+                [left(sa.remainingSeconds)], [String(sa.worker)],
             ])
         }
         return table.lines

@@ -6,18 +6,18 @@ struct Table {
     /// What a terminal line holds, programs.md.
     static let width = 100
     private static let gap = 2
-    /// No column gets narrower.
-    private static let narrowest = 6
-
     struct Column {
         let title: String
         let alignment: Alignment
         let overflow: Overflow
+        /// The column gets no narrower.
+        let least: Int
 
-        init(_ title: String, _ alignment: Alignment = .left, _ overflow: Overflow = .wrap) {
+        init(_ title: String, _ alignment: Alignment = .left, _ overflow: Overflow = .wrap, least: Int = 6) {
             self.title = title
             self.alignment = alignment
             self.overflow = overflow
+            self.least = max(least, title.utf8.count)
         }
     }
 
@@ -59,15 +59,13 @@ struct Table {
         let room = Self.width - Self.gap * (columns.count - 1)
         for candidates in [columns.indices.filter { columns[$0].overflow == .cut }, Array(columns.indices)] {
             while widths.reduce(0, +) > room,
-                let widest = candidates.filter({ widths[$0] > floor($0) }).max(by: { widths[$0] < widths[$1] })
+                let widest = candidates.filter({ widths[$0] > columns[$0].least }).max(by: { widths[$0] < widths[$1] })
             {
                 widths[widest] -= 1
             }
         }
         return widths
     }
-
-    private func floor(_ index: Int) -> Int { max(Self.narrowest, columns[index].title.utf8.count) }
 
     /// The lines of one cell, none wider than its column. Cells are ASCII.
     private func folded(_ cell: [String], _ column: Column, _ width: Int) -> [String] {
@@ -99,12 +97,12 @@ struct Table {
 struct Listing {
     private var entries: [(name: String, value: String)] = []
 
-    /// Appends a line; an empty list of values shows as `-`.
+    /// Appends a line; no value, or an empty one, shows as `-`.
     mutating func append(_ name: String, _ values: String...) { append(name, values) }
 
     mutating func append(_ name: String, _ values: [String]) {
         let shown = values.map { EscapedText.shown($0) }
-        entries.append((name, shown.first ?? "-"))
+        entries.append((name, shown.first.flatMap { $0.isEmpty ? nil : $0 } ?? "-"))
         for value in shown.dropFirst() { entries.append(("", value)) }
     }
 

@@ -112,7 +112,7 @@ extension FakeGateway.State {
         let child = ChildReport(
             inboundSPI: .max, outboundSPI: 1, encryption: "aes256-gcm16", integrity: "", extendedSequenceNumbers: true, udpEncapsulation: true,
             localSelectors: [selector], remoteSelectors: ["10.20.1.1/32"], established: Date(timeIntervalSinceNow: -100),
-            remainingSeconds: 3500, sequenceIn: .max, sequenceOut: .max, replay: .init(window: 512, replayed: .max, late: .max), worker: 63,
+            remainingSeconds: 3500, sequenceIn: .max, sequenceOut: .max, replay: .init(window: 512, recent: .max), worker: 63,
             octetsIn: .max, octetsOut: .max, packetsIn: .max, packetsOut: .max)
         return SecurityAssociationReport(
             session: session, gateway: "road-warriors", local: Endpoint(IPAddress(v4: 1), port: 4500), remote: peer, initiatorSPI: .max,

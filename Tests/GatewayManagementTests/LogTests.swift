@@ -120,6 +120,30 @@ struct LogTests {
         #expect(lines[0].prefixed == #"<4>it is "so" reason=r"#)
     }
 
+    @Test(arguments: GatewayLog.Format.allCases, [false, true])
+    func configuration_logFormats(format: GatewayLog.Format, inJournal: Bool) throws {
+        // With a journal on the machine that form goes there, not to the stream.
+        guard format != .journald || access(Journal.socketPath, F_OK) != 0 else { return }
+        var ends: [CInt] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        let log = GatewayLog(sink: GatewayLog.sink(format, inJournal: inJournal, descriptor: ends[1]), level: .info)
+        log.logger("test").info("one", metadata: ["session": "7"])
+        log.logger("test").error("two")
+        log.flush()
+        close(ends[1])
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        let count = read(ends[0], &buffer, buffer.count)
+        let text = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
+        close(ends[0])
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        #expect(lines.count == 3 && lines[2] == "", "\(text)")
+        switch (format, inJournal) {
+        case (.json, _): #expect(lines[0].hasPrefix("{\"time\":\"2") && lines[0].hasSuffix("\"session\":\"7\"}"))
+        case (_, true): #expect(lines[0] == "<6>one session=7" && lines[1] == "<3>two")
+        case (_, false): #expect(lines[0].hasPrefix("2") && lines[0].hasSuffix("Z info one session=7"))
+        }
+    }
+
     @Test func aSlowReaderLosesLinesNotLogins() {
         let sink = KeptLines()
         let log = GatewayLog(sink: sink, level: .info, capacity: 10)

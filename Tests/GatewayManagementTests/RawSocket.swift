@@ -1,4 +1,4 @@
-import Dispatch
+import Foundation
 import Glibc
 
 /// A stream socket that says exactly what the test wants, HTTP or not.
@@ -55,14 +55,19 @@ final class RawSocket: Sendable {
         _ = Glibc.send(descriptor, octets, octets.count, CInt(MSG_NOSIGNAL))
     }
 
-    /// Everything until the other side closes, nothing came for ten seconds, or `enough` says so.
+    /// What `read` ends in when nothing came for ten seconds.
+    static let silence = "<silence>"
+
+    /// Everything until the other side closes, or `enough` says so.
     func read(until enough: @escaping @Sendable (String) -> Bool = { _ in false }) async -> String {
         await withCheckedContinuation { continuation in
-            DispatchQueue.global().async {
+            // A thread of its own: one of the pool's would be missing to the server.
+            Thread.detachNewThread {
                 var octets: [UInt8] = []
                 var buffer = [UInt8](repeating: 0, count: 1 << 16)
                 while true {
                     let count = recv(self.descriptor, &buffer, buffer.count, 0)
+                    if count < 0, errno == EAGAIN { octets += Self.silence.utf8 }
                     guard count > 0 else { break }
                     octets += buffer.prefix(count)
                     if enough(String(decoding: octets, as: UTF8.self)) { break }

@@ -1,4 +1,4 @@
-import Glibc
+import Foundation
 import Lab
 import Testing
 
@@ -56,6 +56,13 @@ struct OwnClientTests {
         }
     }
 
+    /// What `ipsec-load setup --json` ends with.
+    private struct Outcome: Decodable {
+        let started: Int
+        let established: Int
+        let failed: Int
+    }
+
     @Test("ipsec-load setup: many logins, all counted as done, none left behind")
     func setup() async throws {
         try await Scenario.run(slots: 2) { scenario in
@@ -63,10 +70,13 @@ struct OwnClientTests {
             let result = try await scenario.run(
                 [
                     try Programs.path("ipsec-load"), "setup", "--gateway", RoadNetwork.gatewayAddress, "--psk", GatewaySettings.psk,
-                    "--id", "load%n.test", "--remote-id", "gw.test", "--rate", "20", "--clients", "40", "--for", "5", "--json",
+                    "--id", "load%n.test", "--remote-id", "gw.test", "--rate", "20", "--clients", "40", "--for", "5s", "--json",
                 ], in: road.network.clients[0], timeout: .seconds(60))
             #expect(result.succeeded, "\(result.output)")
-            print("ipsec-load setup: \(result.output.split(separator: "\n").last ?? "")")
+            let line = try #require(result.output.split(separator: "\n").last { $0.hasPrefix("{") }, "\(result.output)")
+            print("ipsec-load setup: \(line)")
+            let outcome = try JSONDecoder().decode(Outcome.self, from: Data(line.utf8))
+            #expect(outcome.failed == 0 && outcome.established == outcome.started && outcome.started >= 90, "\(line)")
             #expect(try await becomesTrue(within: .seconds(10)) { try await road.gateway.sessions().isEmpty })
             #expect(road.gateway.process.isRunning)
         }

@@ -1,3 +1,4 @@
+import Datapath
 import LinuxIO
 import Wire
 

@@ -48,7 +48,7 @@ struct Plan: Sendable {
                 InterfaceSettings(
                     name: interface.device,
                     addresses: interface.addresses.compactMap {
-                        Datapath.InterfaceAddress($0.address, prefixLength: $0.prefix.length)
+                        PrivateAddress($0.address, prefixLength: $0.prefix.length)
                     }, networkNamespace: interface.networkNamespace))
         }
         return result
@@ -77,7 +77,7 @@ struct Plan: Sendable {
     private static func defaultAddress(_ gateway: String) throws(StartupError) -> IPAddress {
         do throws(SystemError) {
             var netlink = try Netlink()
-            if let address = try netlink.defaultRouteAddress(.ipv4) { return address }
+            if let address = try netlink.defaultAddress(.ipv4) { return address }
         } catch {
             throw StartupError("gateway \(gateway): gateway-address: auto cannot be looked up: \(error)")
         }

@@ -1,7 +1,9 @@
 import Config
 import Foundation
 import IKE
-import ManagementAPI
+package import ManagementAPI
+import StateStore
+import Synchronization
 import Wire
 
 /// One reload at a time.
@@ -28,14 +30,22 @@ extension Gateway {
 
     private func reloadOnce() async -> ReloadAnswer {
         let before = current.withLock { $0 }
-        let (loaded, problems) = Configuration.load(path: before.file, for: .current)
+        let text: String
+        do throws(ConfigurationFile.Unreadable) {
+            text = try ConfigurationFile.text(before.file)
+        } catch {
+            let problem = ReloadProblem(severity: .error, file: before.file, line: 1, column: 1, key: "", message: error.description)
+            return ReloadAnswer(applied: false, problems: [problem], needRestart: [])
+        }
+        let (loaded, problems) = Configuration.load(text: text, file: before.file)
         var report = problems.map(ReloadProblem.init)
         guard var next = loaded, !problems.contains(where: { $0.severity == .error }) else {
             return ReloadAnswer(applied: false, problems: report, needRestart: [])
         }
-        let missing = next.unsupported + next.resolveSecrets()
-        guard missing.isEmpty else {
-            return ReloadAnswer(applied: false, problems: report + missing.map(ReloadProblem.init), needRestart: [])
+        let further = next.unsupported + next.resolveSecrets()
+        report += further.map(ReloadProblem.init)
+        guard !further.contains(where: { $0.severity == .error }) else {
+            return ReloadAnswer(applied: false, problems: report, needRestart: [])
         }
         let plan: Plan
         do throws(StartupError) {
@@ -57,7 +67,7 @@ extension Gateway {
         parts.door.notify(.limits(served.mapValues(\.profile.policy)))
         current.withLock { $0 = next }
         gatewayLog.level = LogLevel(rawValue: next.management.logLevel.rawValue) ?? gatewayLog.level
-        return ReloadAnswer(applied: true, problems: report, needRestart: difference.needsRestart)
+        return ReloadAnswer(applied: true, problems: report, needRestart: difference.restarts)
     }
 }
 

@@ -108,7 +108,7 @@ final class Door: DoorReceiver, @unchecked Sendable {
         for shard in shards { shard.signal() }
     }
 
-    func woken() {}
+    func woken(at now: Instant) { takeNotices(at: now) }
 
     private func takeNotices(at now: Instant) {
         guard hasNotices.exchange(false, ordering: .acquiringAndReleasing) else { return }

@@ -257,7 +257,7 @@ actor IKEEngine {
     private func installed(_ child: ChildSA, _ tunnel: TunnelID?, _ spi: IKESPI) {
         guard let entry = entries[spi] else {
             // The SA ended meanwhile, and with its session the tunnel goes; an SPI that was never installed is given back here.
-            if tunnel == nil { environment.datapath.release(LocalSPI(rawValue: child.inboundSPI)) }
+            if tunnel == nil { release(child.inboundSPI) }
             return
         }
         if let tunnel {
@@ -266,6 +266,10 @@ actor IKEEngine {
             entry.children.append(child)
         }
         feed(.installed(tunnel != nil), to: spi)
+    }
+
+    private func release(_ childSPI: UInt32) {
+        if let spi = LocalSPI(rawValue: childSPI) { environment.datapath.release(spi) }
     }
 
     private func remove(_ childSPI: UInt32, for entry: Entry) {
@@ -277,7 +281,7 @@ actor IKEEngine {
                 if await sessions.owner(of: childSPI) != nil {
                     await sessions.retire(childSPI, session: id)
                 } else {
-                    datapath.release(LocalSPI(rawValue: childSPI))
+                    if let spi = LocalSPI(rawValue: childSPI) { datapath.release(spi) }
                 }
             }
         } else {
@@ -414,7 +418,7 @@ actor IKEEngine {
     }
 
     private func report(_ child: ChildSA, since: (wall: Date, clock: Instant)?, at now: Instant) -> ChildReport? {
-        guard let status = environment.datapath.status(child: LocalSPI(rawValue: child.inboundSPI)) else { return nil }
+        guard let spi = LocalSPI(rawValue: child.inboundSPI), let status = environment.datapath.status(child: spi) else { return nil }
         return ChildReport(
             inboundSPI: child.inboundSPI, outboundSPI: child.outboundSPI, encryption: AlgorithmNames.encryption(child.suite.suite),
             integrity: AlgorithmNames.integrity(child.suite.suite), extendedSequenceNumbers: child.suite.extendedSequenceNumbers,
@@ -422,7 +426,7 @@ actor IKEEngine {
             remoteSelectors: child.remoteSelectors.map(\.description), established: since?.wall ?? Date(),
             remainingSeconds: since.map { Self.seconds($0.clock + child.lifetime - now) }, sequenceIn: status.highestInbound,
             sequenceOut: status.lastOutbound,
-            replay: ChildReport.Replay(window: status.replayWindow, replayed: status.replayed, late: status.late), worker: status.worker,
+            replay: ChildReport.Replay(window: status.replayWindow, recent: status.replayBitmap), worker: status.worker,
             octetsIn: status.counters.octetsIn, octetsOut: status.counters.octetsOut, packetsIn: status.counters.packetsIn,
             packetsOut: status.counters.packetsOut)
     }

@@ -5,6 +5,9 @@ import ESP
 import FoundationEssentials
 import GatewayCrypto
 import IKE
+import IKEMessages
+import Logging
+import Synchronization
 import LinuxIO
 package import ManagementAPI
 import Wire
@@ -56,15 +59,15 @@ extension Gateway: ManagementSource {
         for (reason, count) in parts.statistics.byReason { ike["door-dropped-\(reason.rawValue)"] = count }
         for engine in parts.engines { ike.merge(await engine.counts) { $0 &+ $1 } }
         var drops: [String: UInt64] = [:]
-        for (reason, count) in parts.datapath.dropCounters() { drops[reason.rawValue] = count }
+        for (reason, count) in parts.datapath.dropCounters() { drops[reason.name] = count }
         return CounterReport(drops: drops, ike: ike)
     }
 
     package func pools() async -> [PoolReport] {
-        await parts.addresses.occupancy().map { name, occupancy in
+        await parts.addresses.occupancy().map { name, status in
             PoolReport(
-                name: name.description, size: occupancy.size, used: occupancy.used, held: occupancy.held, quarantined: occupancy.resting,
-                free: occupancy.free)
+                name: name.description, size: status.size, used: UInt64(status.live), held: UInt64(status.held),
+                quarantined: UInt64(status.resting), free: status.free)
         }
     }
 
@@ -94,4 +97,9 @@ extension SessionSelector {
 /// The version of this build.
 package enum GatewayVersion {
     package static let text = "0.1.0"
+
+    /// What the kernel offers the datapath, a line each.
+    package static var platform: [String] {
+        ["kernel   \(Machine.kernel)", "datapath ESP in UDP, \(Machine.cores) processors, one packet per system call batch of 64"]
+    }
 }

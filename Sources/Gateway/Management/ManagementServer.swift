@@ -89,7 +89,8 @@ package final class ManagementServer: Service {
     }
 
     private func serve() async throws {
-        let socket = try await ControlSocket(path: settings.controlSocket, access: settings.access, on: MultiThreadedEventLoopGroup.singleton)
+        let loops = MultiThreadedEventLoopGroup.singleton
+        let socket = try await ControlSocket(path: settings.controlSocket, access: settings.access, on: loops)
         defer { socket.remove() }
         let (source, metrics, limits) = (source, metrics, settings.limits)
         let exposition: @Sendable () async -> String = { await metrics.exposition(including: source) }
@@ -114,9 +115,14 @@ package final class ManagementServer: Service {
                     }
                 }
             }
-            // One listener without the other is no service: the first to end takes the other with it.
-            defer { group.cancelAll() }
-            try await group.next()
+            // One listener without the other is no service: the first to fail takes the other with it. Told to stop, both
+            // finish what they are answering.
+            do {
+                while try await group.next() != nil {}
+            } catch {
+                group.cancelAll()
+                throw error
+            }
         }
     }
 
@@ -134,10 +140,12 @@ package final class ManagementServer: Service {
                     additionalChannelHandlers: [RequestGuard(limits: limits)],
                     idleTimeout: TimeAmount(limits.idleTimeout),
                     httpDecoderConfiguration: .init(
-                        maxHeaderFieldSize: limits.headerOctets, maxHeaderListSize: limits.headerOctets, maxHeaderFieldCount: limits.headerCount)
+                        maxHeaderFieldSize: limits.headerOctets, maxHeaderListSize: limits.headerOctets,
+                        maxHeaderFieldCount: limits.headerCount)
                 )),
             configuration: ApplicationConfiguration(
-                address: address, backlog: 64, availableConnectionsDelegate: MaximumAvailableConnections(limits.connections, logger: quiet)),
+                address: address, backlog: 64,
+                availableConnectionsDelegate: MaximumAvailableConnections(limits.connections, logger: quiet)),
             onServerRunning: { [readiness] channel in
                 do throws(ManagementServerError) { try opened(channel) } catch {
                     readiness.fail(error)

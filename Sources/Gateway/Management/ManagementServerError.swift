@@ -26,7 +26,8 @@ extension ManagementServerError: CustomStringConvertible {
         case .inUse(let path):
             "another ipsec-gw answers on \(EscapedText.shown(path)): stop it, or set management.control-socket to another path"
         case .pathTooLong(let path):
-            "\(EscapedText.shown(path)) is too long for a socket: set management.control-socket to a path of at most \(ControlSocket.longestPath) octets"
+            "\(EscapedText.shown(path)) is too long for a socket: "
+                + "set management.control-socket to a path of at most \(ControlSocket.longestPath) octets"
         case .unknownGroup(let name):
             "this machine has no group \(EscapedText.shown(name)): create it (groupadd), or change management.socket-access.group"
         case .file(let path, let call, let reason):

@@ -32,7 +32,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
         case .body(let part):
             bodyOctets += part.readableBytes
             guard bodyOctets <= limits.bodyOctets else {
-                end(context, .contentTooLarge, ErrorAnswer(error: "the request's body is too large", hint: "send at most \(limits.bodyOctets) octets"))
+                let hint = "send at most \(limits.bodyOctets) octets"
+                end(context, .contentTooLarge, ErrorAnswer(error: "the request's body is too large", hint: hint))
                 return
             }
         case .end:
@@ -83,7 +84,16 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
-    /// Answers, unless an answer has begun, and closes the connection.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if closing, case ChannelEvent.inputClosed = event {
+            context.close(promise: nil)
+        } else {
+            context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    /// Answers, unless an answer has begun, and closes the connection: our side at once, the other when the peer is done or
+    /// a second later. Closed while the peer still sends, the answer would be lost with the reset.
     private func end(_ context: ChannelHandlerContext, _ status: HTTPResponse.Status, _ answer: ErrorAnswer) {
         closing = true
         deadline?.cancel()
@@ -94,7 +104,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
             context.write(wrapOutboundOut(.body(ByteBuffer(bytes: body))), promise: nil)
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
         }
-        context.close(promise: nil)
+        context.close(mode: .output, promise: nil)
+        deadline = context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(1)) { context.close(promise: nil) }
     }
 }
 

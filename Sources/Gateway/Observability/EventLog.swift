@@ -81,6 +81,11 @@ package struct EventLog: Sendable {
             ["spi-in": "\(SPIText.of(inboundSPI))", "spi-out": "\(SPIText.of(outboundSPI))", "esp": "\(algorithms)"])
     }
 
+    /// Something of ours went wrong for a session; the text says what.
+    package func failed(_ subject: Subject, _ text: String) {
+        write(.error, "\(text)", "failed", subject, [:])
+    }
+
     /// The client's outer address changed.
     package func moved(_ subject: Subject, from: Endpoint) {
         write(.info, "client moved", "moved", subject, ["from": "\(from)"])
@@ -89,7 +94,8 @@ package struct EventLog: Sendable {
     /// The client gets no address.
     package func poolExhausted(_ subject: Subject, pool: String) {
         fromStranger(
-            .warning, "no inner address left: enlarge the pool or shorten its lease-hold-time", "pool-exhausted", subject, ["pool": "\(pool)"])
+            .warning, "no inner address left: enlarge the pool or shorten its lease-hold-time", "pool-exhausted", subject,
+            ["pool": "\(pool)"])
     }
 
     /// An operator ended sessions.
@@ -105,7 +111,8 @@ package struct EventLog: Sendable {
                 metadata: ["event": "configuration-problem", "key": "\(problem.key)"])
         }
         if answer.applied {
-            logger.notice("configuration reloaded", metadata: ["event": "reloaded", "need-restart": .array(answer.needRestart.map { "\($0)" })])
+            let keys = Logger.MetadataValue.array(answer.needRestart.map { "\($0)" })
+            logger.notice("configuration reloaded", metadata: ["event": "reloaded", "need-restart": keys])
         } else {
             logger.error("the new configuration is refused, nothing has changed", metadata: ["event": "reload-refused"])
         }

@@ -13,14 +13,7 @@ package final class GatewayLog: Sendable {
 
     /// The log on standard error, or in the journal's own protocol with `.journald`; where there is no journal, text on standard error.
     package convenience init(format: Format, level: LogLevel) {
-        let inJournal = StandardError.isJournal
-        let sink: any LogSink =
-            switch format {
-            case .json: StandardError { $0.json + "\n" }
-            case .text: StandardError { (inJournal ? $0.prefixed : $0.text) + "\n" }
-            case .journald: Journal(otherwise: StandardError { (inJournal ? $0.prefixed : $0.text) + "\n" })
-            }
-        self.init(sink: sink, level: level)
+        self.init(sink: Self.sink(format, inJournal: StreamSink.standardErrorIsJournal), level: level)
     }
 
     init(sink: any LogSink, level: LogLevel, capacity: Int = 8192) {
@@ -46,6 +39,16 @@ package final class GatewayLog: Sendable {
 
     /// Waits until what was logged is written: before the process ends.
     package func flush() { writer.flush() }
+
+    /// Where lines of a form go, given whether standard error leads into the journal.
+    static func sink(_ format: Format, inJournal: Bool, descriptor: CInt = 2) -> any LogSink {
+        let text = StreamSink(descriptor: descriptor) { (inJournal ? $0.prefixed : $0.text) + "\n" }
+        return switch format {
+        case .json: StreamSink(descriptor: descriptor) { $0.json + "\n" }
+        case .text: text
+        case .journald: Journal(otherwise: text)
+        }
+    }
 
     func write(_ line: LogLine) { writer.write(line) }
 

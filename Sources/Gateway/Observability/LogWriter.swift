@@ -55,36 +55,33 @@ final class LogWriter: Sendable {
     }
 }
 
-/// Lines on standard error, each in one `write`.
-struct StandardError: LogSink {
+/// Lines on a stream, each in one `write`.
+struct StreamSink: LogSink {
+    let descriptor: CInt
     let render: @Sendable (LogLine) -> String
 
     func write(_ line: LogLine) {
         let octets = Array(render(line).utf8)
         var done = 0
         while done < octets.count {
-            let count = unsafe octets[done...].withUnsafeBytes { unsafe Self.write($0) }
+            let count = unsafe octets[done...].withUnsafeBytes { unsafe Self.write(descriptor, $0) }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { return }
             done += count
         }
     }
 
-    private static func write(_ octets: UnsafeRawBufferPointer) -> Int {
-        unsafe Self.systemWrite(STDERR_FILENO, octets.baseAddress, octets.count)
-    }
-
     /// `write(2)`, which the method's name hides.
-    private static let systemWrite: @Sendable (CInt, UnsafeRawPointer?, Int) -> Int = { descriptor, start, count in
+    private static func write(_ descriptor: CInt, _ octets: UnsafeRawBufferPointer) -> Int {
         #if canImport(Glibc)
-        unsafe Glibc.write(descriptor, start, count)
+        unsafe Glibc.write(descriptor, octets.baseAddress, octets.count)
         #else
-        unsafe Musl.write(descriptor, start, count)
+        unsafe Musl.write(descriptor, octets.baseAddress, octets.count)
         #endif
     }
 
     /// Whether standard error leads into the journal: systemd names its device and inode.
-    static var isJournal: Bool {
+    static var standardErrorIsJournal: Bool {
         guard let value = ProcessInfo.processInfo.environment["JOURNAL_STREAM"] else { return false }
         var status = stat()
         guard unsafe fstat(STDERR_FILENO, &status) == 0 else { return false }

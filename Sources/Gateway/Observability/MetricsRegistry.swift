@@ -103,7 +103,8 @@ package final class MetricsRegistry: MetricsFactory, Sendable {
     private func forget(_ handler: AnyObject) {
         state.withLock { state in
             for (name, family) in state.families {
-                guard let labels = family.series.first(where: { $0.value === handler })?.key, labels != MetricText.overflowLabels else { continue }
+                guard let labels = family.series.first(where: { $0.value === handler })?.key, labels != MetricText.overflowLabels
+                else { continue }
                 state.families[name]?.series[labels] = nil
                 if state.families[name]?.series.isEmpty == true { state.families[name] = nil }
             }

@@ -18,7 +18,8 @@ enum ProcessMetrics {
         if unsafe getrusage(RUSAGE_SELF, &usage) == 0 {
             let times = [usage.ru_utime, usage.ru_stime].map { Double($0.tv_sec) + Double($0.tv_usec) / 1e6 }
             exposition.sample(
-                "process_cpu_seconds_total", .counter, help: "User and system CPU time.", labels: "", value: MetricText.number(times.reduce(0, +)))
+                "process_cpu_seconds_total", .counter, help: "User and system CPU time.", labels: "",
+                value: MetricText.number(times.reduce(0, +)))
         }
         if let open = try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count {
             exposition.gauge("process_open_fds", help: "Open file descriptors.", Double(open))

@@ -19,7 +19,7 @@ actor Addresses {
 
     /// Takes up pools, with what an earlier daemon left in the store; called once at start and again at a reload.
     func configure(_ settings: [LocalPool.Settings], restoring: Bool) async throws(StateStoreError) {
-        let records = restoring ? try await store.leases() : []
+        let records = restoring ? try store.leases() : []
         var changes: [StateChange] = []
         let now = MonotonicClock.now
         for entry in settings {
@@ -103,8 +103,8 @@ actor Addresses {
         var changes: [StateChange] = []
         for output in outputs {
             switch output {
-            case .store(let record): changes.append(.storeLease(record))
-            case .forget(let record): changes.append(.forgetLease(record))
+            case .store(let record): changes.append(.store(record))
+            case .forget(let record): changes.append(.forget(record))
             case .arm(let instant): arm(name, at: instant)
             case .granted, .refused: continue
             }
@@ -133,8 +133,8 @@ actor Addresses {
         }
     }
 
-    func occupancy() -> [(name: PoolName, occupancy: LocalPool.Occupancy)] {
-        pools.values.map { ($0.settings.name, $0.occupancy) }.sorted { "\($0.name)" < "\($1.name)" }
+    func occupancy() -> [(name: PoolName, status: LocalPool.Status)] {
+        pools.values.map { ($0.settings.name, $0.status) }.sorted { "\($0.name)" < "\($1.name)" }
     }
 
     func stop() {

@@ -131,7 +131,9 @@ actor Sessions {
 
     /// Puts a Child SA into the datapath; nil when that failed or the session is gone.
     func install(_ child: ChildSA, keys: Handover<ChildKeys>, session id: UInt64) async -> TunnelID? {
-        guard let session = sessions[id], session.teardown == nil, let keys = keys.take() else { return nil }
+        guard let session = sessions[id], session.teardown == nil, let keys = keys.take(),
+            let inbound = LocalSPI(rawValue: child.inboundSPI)
+        else { return nil }
         var tunnel = session.tunnel
         if tunnel == nil {
             var settings = TunnelSettings(session.gateway.template)
@@ -144,7 +146,6 @@ actor Sessions {
         guard let tunnel else { return nil }
         sessions[id]?.tunnel = tunnel
         byTunnel[tunnel] = id
-        let inbound = LocalSPI(rawValue: child.inboundSPI)
         let spec = ChildSASpec(
             tunnel: tunnel, inbound: inbound, outbound: child.outboundSPI,
             suite: ESPSuite(protection: child.suite.suite, extendedSequenceNumbers: child.suite.extendedSequenceNumbers),
@@ -164,7 +165,7 @@ actor Sessions {
     func retire(_ spi: UInt32, session id: UInt64) async {
         sessions[id]?.children.remove(spi)
         byChild[spi] = nil
-        _ = await datapath.retire(child: LocalSPI(rawValue: spi))
+        if let local = LocalSPI(rawValue: spi) { _ = await datapath.retire(child: local) }
     }
 
     func established(_ establishment: Establishment, session id: UInt64) {
@@ -215,6 +216,11 @@ actor Sessions {
         log.closed(
             session.subject, name: session.name, reason: reason.plain, seconds: UInt64(max(0, Date().timeIntervalSince(since))),
             octetsIn: counters.octetsIn, octetsOut: counters.octetsOut)
+    }
+
+    /// Waits until every session that is being taken down is.
+    func settle() async {
+        for id in Array(sessions.keys) { await end(id, .shutdown) }
     }
 
     /// No further sessions: the daemon stops.

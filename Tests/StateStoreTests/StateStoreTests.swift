@@ -1,0 +1,232 @@
+import AddressAssignment
+import Foundation
+import StateStore
+import Testing
+import Wire
+
+/// A directory of its own, gone with the test.
+private final class Directory {
+    let path: String
+
+    init() throws {
+        path = FileManager.default.temporaryDirectory.appendingPathComponent("state-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit {
+        chmod(path, 0o700)
+        try? FileManager.default.removeItem(atPath: path)
+    }
+
+    /// What a crash at this moment would leave behind: the files as they are, with the store still open.
+    func crashed() throws -> Directory {
+        let copy = try Directory()
+        for name in try FileManager.default.contentsOfDirectory(atPath: path) {
+            try FileManager.default.copyItem(atPath: path + "/" + name, toPath: copy.path + "/" + name)
+        }
+        return copy
+    }
+}
+
+private let pool = PoolName(server: "rw", pool: "staff")
+
+private func record(_ number: Int, _ identity: String = "alice", isLive: Bool = true) -> LeaseRecord {
+    LeaseRecord(pool: pool, address: IPAddress(v4: 0x0a14_0000 + UInt32(number)), identity: identity, isLive: isLive)
+}
+
+@Suite("State that survives anything")
+struct StateStoreTests {
+    @Test func leasesComeBackInTheOrderOfTheirLastChange() async throws {
+        let directory = try Directory()
+        let store = try StateStore(directory: directory.path)
+        try await store.commit([.store(record(1)), .store(record(2, "böb\u{0}'; DROP TABLE lease;--"))])
+        try await store.commit([.store(record(3)), .store(record(1, isLive: false))])
+        try await store.commit([.forget(record(3))])
+        let v6 = LeaseRecord(pool: pool, address: try #require(IPAddress("2001:db8::1")), identity: "c", isLive: true)
+        try await store.commit([.store(v6)])
+        try await store.close()
+        let again = try StateStore(directory: directory.path)
+        #expect(try again.leases() == [record(2, "böb\u{0}'; DROP TABLE lease;--"), record(1, isLive: false), v6])
+        try await again.close()
+    }
+
+    @Test func groupCommit_changesThatArriveTogetherShareTransactions() async throws {
+        let directory = try Directory()
+        let store = try StateStore(directory: directory.path, window: .milliseconds(10))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<500 {
+                group.addTask { try await store.commit([.store(record(number))]) }
+            }
+            try await group.waitForAll()
+        }
+        let statistics = await store.statistics
+        print("500 commits in \(statistics.transactions) transactions")
+        #expect(statistics.changes == 500)
+        #expect((1...60).contains(statistics.transactions))
+        #expect(try store.leases().count == 500)
+        try await store.close()
+    }
+
+    @Test func groupCommit_aLoneChangeDoesNotWaitForCompany() async throws {
+        let directory = try Directory()
+        let store = try StateStore(directory: directory.path)
+        var times: [Duration] = []
+        for number in 0..<20 {
+            times.append(try await ContinuousClock().measure { try await store.commit([.store(record(number))]) })
+        }
+        let median = times.sorted()[10]
+        print("one commit takes \(median)")
+        // 10 ms are what the store may add; the rest is for a slow disk under a loaded machine.
+        #expect(median < .milliseconds(500))
+        #expect(await store.statistics.transactions == 20)
+        try await store.close()
+    }
+
+    @Test func crash_whatWasAcknowledgedIsThere() async throws {
+        let directory = try Directory()
+        let store = try StateStore(directory: directory.path)
+        for number in 0..<50 {
+            try await store.commit([.store(record(number, "user\(number)"))])
+            guard number % 10 == 9 else { continue }
+            let crashed = try directory.crashed()
+            let after = try StateStore(directory: crashed.path)
+            #expect(try after.leases() == (0...number).map { record($0, "user\($0)") })
+            try await after.close()
+        }
+        try await store.close()
+    }
+
+    /// A process that is killed with -9 while it writes: every number it printed is there afterwards.
+    @Test func crash_killedWhileWriting() async throws {
+        let directory = try Directory()
+        let store = try StateStore(directory: directory.path)
+        let writer = Task { () -> Int in
+            var written = 0
+            while !Task.isCancelled, written < 5000 {
+                try await store.commit([.store(record(written))])
+                written += 1
+            }
+            return written
+        }
+        // Copies taken at any moment, also in the middle of a transaction. The copy is not one instant, so the side file is taken last:
+        // what it lacks at the time the copy began must not have been acknowledged by then.
+        for _ in 0..<5 {
+            try await Task.sleep(for: .milliseconds(30))
+            let acknowledged = await store.statistics.changes
+            let crashed = try directory.crashed()
+            let after = try StateStore(directory: crashed.path)
+            #expect(try after.leases().count >= acknowledged)
+            try await after.close()
+        }
+        writer.cancel()
+        let written = try await writer.value
+        #expect(try store.leases().count == written)
+        try await store.close()
+    }
+
+    @Test func filesAreTheOwnersAlone() async throws {
+        let directory = try Directory()
+        let path = directory.path + "/" + StateStore.fileName
+        _ = FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o644])
+        let store = try StateStore(directory: directory.path)
+        try await store.commit([.store(record(1))])
+        for name in try FileManager.default.contentsOfDirectory(atPath: directory.path) {
+            let attributes = try FileManager.default.attributesOfItem(atPath: directory.path + "/" + name)
+            #expect((attributes[.posixPermissions] as? NSNumber)?.intValue == 0o600, "\(name)")
+        }
+        try await store.close()
+    }
+
+    @Test func aMissingDirectoryIsMade() async throws {
+        let directory = try Directory()
+        let store = try StateStore(directory: directory.path + "/new")
+        try await store.commit([.store(record(1))])
+        try await store.close()
+    }
+
+    @Test func trouble_isTypedAndSaysWhatToDo() async throws {
+        let directory = try Directory()
+        let error = #expect(throws: StateStoreError.self) { try StateStore(directory: "/proc/nowhere/state") }
+        #expect(error?.description.contains("management.state-directory") == true)
+        guard case .directory = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        // A directory where the file should be.
+        try FileManager.default.createDirectory(atPath: directory.path + "/" + StateStore.fileName, withIntermediateDirectories: true)
+        #expect(throws: StateStoreError.file(directory.path + "/" + StateStore.fileName, EISDIR)) {
+            try StateStore(directory: directory.path)
+        }
+    }
+
+    @Test func trouble_aDamagedFileIsNamed() async throws {
+        for damage in ["not a database at all, but long enough to be looked at as one", String(repeating: "x", count: 9000)] {
+            let directory = try Directory()
+            let path = directory.path + "/" + StateStore.fileName
+            try Data(damage.utf8).write(to: URL(fileURLWithPath: path))
+            let error = #expect(throws: StateStoreError.self) { try StateStore(directory: directory.path) }
+            #expect(error == .corrupt(path: path))
+            #expect(error?.description.contains("move the file away") == true)
+        }
+    }
+
+    /// Octets of a good file changed at random: opened, or refused with a type; never a trap.
+    @Test(arguments: 1...20)
+    func trouble_randomDamage(seed: Int) async throws {
+        let directory = try Directory()
+        let store = try StateStore(directory: directory.path)
+        try await store.commit((0..<200).map { .store(record($0)) })
+        try await store.close()
+        let path = directory.path + "/" + StateStore.fileName
+        var octets = try Data(contentsOf: URL(fileURLWithPath: path))
+        var state = UInt64(seed) &* 0x9e37_79b9_7f4a_7c15
+        for _ in 0..<40 {
+            state = state &* 6_364_136_223_846_793_005 &+ 1
+            octets[octets.startIndex + Int(state >> 33) % octets.count] = UInt8(truncatingIfNeeded: state >> 25)
+        }
+        try octets.write(to: URL(fileURLWithPath: path))
+        do {
+            let damaged = try StateStore(directory: directory.path)
+            _ = try? damaged.leases()
+            do { try await damaged.commit([.store(record(7))]) } catch { #expect(!error.description.isEmpty) }
+            try? await damaged.close()
+        } catch {
+            #expect(!error.description.isEmpty, "seed \(seed)")
+        }
+    }
+
+    @Test func trouble_afterCloseCommitsAreRefused() async throws {
+        let directory = try Directory()
+        let store = try StateStore(directory: directory.path)
+        try await store.close()
+        await #expect(throws: StateStoreError.closed) { try await store.commit([.store(record(1))]) }
+    }
+
+    @Test func trouble_tooManyWaitingAreRefused() async throws {
+        let directory = try Directory()
+        let store = try StateStore(directory: directory.path)
+        let flood = (0...StateStore.maximumWaiting).map { StateChange.store(record($0)) }
+        await #expect(throws: StateStoreError.overloaded) { try await store.commit(flood) }
+        try await store.close()
+    }
+
+    /// A full disk refuses, and what was there stays; the store works again once there is space.
+    @Test func trouble_aFullDisk() async throws {
+        let directory = try Directory()
+        let small = try StateStore(directory: directory.path, maximumSize: 1 << 17)
+        try await small.commit([.store(record(0))])
+        await #expect(throws: StateStoreError.diskFull(path: small.path)) {
+            for number in 1..<5000 {
+                try await small.commit((0..<50).map { .store(record(number * 50 + $0, String(repeating: "x", count: 200))) })
+            }
+        }
+        let kept = try small.leases()
+        #expect(kept.count % 50 == 1, "all of a commit or nothing")
+        try await small.commit([.forget(record(50)), .store(record(0, "bob"))])
+        try await small.close()
+        let large = try StateStore(directory: directory.path)
+        try await large.commit((100_000..<100_500).map { .store(record($0)) })
+        #expect(try large.leases().contains(record(0, "bob")))
+        try await large.close()
+    }
+}
