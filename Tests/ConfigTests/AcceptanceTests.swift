@@ -43,7 +43,7 @@ struct AcceptanceTests {
         #expect(gateway.template.transforms[1].lifetime == .seconds(3600) && gateway.template.transforms[0].lifetime == nil)
         #expect(gateway.trafficSelectors?.local.map(\.addresses.description) == ["10.0.0.0/8", "192.168.10.0-192.168.12.255", "2001:db8::/32"])
         #expect(gateway.trafficSelectors?.local[2].ports == 443...443 && gateway.trafficSelectors?.local[2].ipProtocol == 6)
-        #expect(gateway.identity == .fqdn("vpn.example.com") && gateway.address == .fixed(try #require(IPAddress("192.0.2.1"))))
+        #expect(gateway.identity == .fqdn("vpn.example.com") && gateway.address.description == "192.0.2.1")
         #expect(gateway.ipv4Pool == PoolName(server: "rw", pool: "staff") && gateway.ipv6Pool?.pool == "staff6")
         #expect(gateway.maximumSessionsPerUser == 4 && gateway.sessionLimitAction == .replaceOldest)
         #expect(gateway.authenticationPolicy == "aaa" && gateway.clientDatabase?.name == "vips")

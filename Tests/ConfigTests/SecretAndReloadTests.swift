@@ -1,3 +1,4 @@
+import AddressAssignment
 import Config
 import Foundation
 import Testing
@@ -31,7 +32,7 @@ struct SecretAndReloadTests {
         try FileManager.default.removeItem(at: file)
         #expect(configuration.resolveSecrets().lines.count == 1)
         #expect(configuration.examineReferences().lines == [
-            "gw.yaml:48:29: warning: ipsec-gateway.rw.pre-shared-key: found \"\(file.path)\", which is not there; allowed a file that can be read; run needs it"
+            "gw.yaml:49:29: warning: ipsec-gateway.rw.pre-shared-key: found \"\(file.path)\", which is not there; allowed a file that can be read; run needs it"
         ])
 
         let variable = try Fixtures.plain("\"kEy-8fVq2ZxW0pLr7TnYb4CmJd6\"", "{ env: GW_PSK }")

@@ -2,6 +2,7 @@ import Config
 import Foundation
 import GatewayTesting
 import Testing
+import Wire
 
 @Suite("Texts that are no configuration")
 struct TroubleTests {
