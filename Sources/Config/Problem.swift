@@ -32,8 +32,13 @@ extension Problem: CustomStringConvertible {
     /// `FILE:LINE:COL: error|warning: key.path: found ...; allowed ...`
     package var description: String {
         let key = keyPath.isEmpty ? "" : "\(keyPath.escaped(limit: 200)): "
+        return "\(file.escaped(limit: 1024)):\(line):\(column): \(severity.rawValue): \(key)\(message)"
+    }
+
+    /// `found ...; allowed ...`
+    package var message: String {
         let hint = suggestion.map { "; did you mean \"\($0.escaped(limit: 80))\"?" } ?? ""
-        return "\(file.escaped(limit: 1024)):\(line):\(column): \(severity.rawValue): \(key)found \(found); allowed \(allowed)\(hint)"
+        return "found \(found); allowed \(allowed)\(hint)"
     }
 }
 

@@ -1,0 +1,41 @@
+# What people type. Scripts behind it are in contrib/quickstart; nothing here is clever.
+# Swift is found also under sudo's secure_path.
+
+SHELL := /bin/bash
+SWIFT = "$$(contrib/quickstart/find-swift)"
+
+.PHONY: run demo test check scenarios format
+
+# installs what is missing, builds, writes a first configuration, runs the gateway and says how to connect
+run:
+	contrib/quickstart/run
+
+# gateway, two strongSwan clients and an inner host in network namespaces; cleans up after itself
+demo:
+	contrib/quickstart/demo
+
+# everything, scenarios included (as root). Unit tests go first and alone: they would starve the scenarios' clocks
+test:
+	contrib/quickstart/install-packages build test
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build --skip ScenarioTests
+	$(SWIFT) test --skip-build --filter ScenarioTests
+
+# format, floors, purity, hot path, unit tests: under two minutes on a warm build
+check:
+	contrib/quickstart/install-packages build
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
+	contrib/checks/floors
+	contrib/checks/purity
+	contrib/checks/hot-path
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build --skip ScenarioTests
+
+# all scenarios, or those whose name begins with S: make scenarios S=Login
+scenarios:
+	contrib/quickstart/install-packages build test
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build --filter 'ScenarioTests\.$(S)'
+
+format:
+	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests

@@ -1,0 +1,91 @@
+package import Wire
+
+extension Datapath {
+    /// What the datapath is built from; it does not change while it runs.
+    package struct Settings: Sendable {
+        /// Worker threads, 1 to 64.
+        package var workers: Int
+        /// Private interfaces: one TUN device each.
+        package var interfaces: [InterfaceSettings]
+        /// Addresses on which UDP 500 and 4500 are served.
+        package var gateways: [GatewayListener]
+        /// Sessions and Child SAs that one worker may hold (threats.md: every table has a cap).
+        package var tunnelsPerWorker = 16_384
+        package var childSAsPerWorker = 65_536
+        /// Packets that one pass of a thread takes from a port.
+        package var batchSize = 64
+        /// Octets in each ring between two threads.
+        package var ringSize = 1 << 19
+        /// Whether threads are bound to cores: the door to core 0, worker i to core (i + 1) modulo the cores there are.
+        package var pinsThreads = true
+
+        package init(workers: Int, interfaces: [InterfaceSettings], gateways: [GatewayListener]) {
+            self.workers = workers
+            self.interfaces = interfaces
+            self.gateways = gateways
+        }
+    }
+}
+
+/// A private interface: where decrypted traffic comes out (configuration `service.interface`).
+package struct InterfaceSettings: Sendable, Hashable {
+    /// The device's name, at most 15 characters.
+    package var name: String
+    /// Our addresses on it, with the length of the private prefix.
+    package var addresses: [PrivateAddress]
+    /// The namespace that the device is put into; nil: the daemon's.
+    package var networkNamespace: String?
+    /// Further prefixes that lead to sessions.
+    package var routes: [IPPrefix]
+    /// The device's MTU; the sessions' own are `TunnelSettings.ipMTU`.
+    package var mtu = 9000
+
+    package init(name: String, addresses: [PrivateAddress], networkNamespace: String? = nil, routes: [IPPrefix] = []) {
+        self.name = name
+        self.addresses = addresses
+        self.networkNamespace = networkNamespace
+        self.routes = routes
+    }
+}
+
+/// An address of ours and the length of its prefix, such as 10.99.0.1/24: an `IPPrefix` would have lost the host part.
+package struct PrivateAddress: Sendable, Hashable {
+    package let address: IPAddress
+    package let prefixLength: Int
+
+    /// Nil when the family has no such length.
+    package init?(_ address: IPAddress, prefixLength: Int) {
+        guard (0...address.family.bits).contains(prefixLength) else { return nil }
+        self.address = address
+        self.prefixLength = prefixLength
+    }
+}
+
+/// An address that clients connect to.
+package struct GatewayListener: Sendable, Hashable {
+    package let address: IPAddress
+    package var ikePort: UInt16 = 500
+    package var natTraversalPort: UInt16 = 4500
+
+    package init(address: IPAddress) {
+        self.address = address
+    }
+}
+
+/// What can go wrong with the datapath; packets are `Drop`s instead.
+package enum DatapathError: Error, Equatable, Sendable {
+    /// A device, socket, thread or route could not be had; the text says which and what to do.
+    case system(String)
+    /// A setting that makes no datapath.
+    case settings(String)
+    /// The tunnel is not there, or not any more.
+    case noSuchTunnel
+    /// The SPI was not allocated here, or has an SA already.
+    case noSuchSPI
+    /// The tunnel holds its eight Child SAs.
+    case tooManyChildSAs
+    /// The keys do not fit the suite.
+    case keys
+    /// The datapath is stopping.
+    case stopped
+}

@@ -1,0 +1,188 @@
+package import ESP
+package import LinuxIO
+internal import Synchronization
+package import Wire
+
+/// What other threads want sent by the door.
+package final class Outbox: Sendable {
+    package struct Message: Sendable {
+        package let octets: [UInt8]
+        package let local: Endpoint
+        package let remote: Endpoint
+    }
+
+    private let messages = Mutex<[Message]>([])
+    private let isWanted = Atomic<Bool>(false)
+    /// Messages that may wait: a door that does not run must not fill the memory.
+    package static let capacity = 65_536
+
+    package init() {}
+
+    /// False when too many wait.
+    package func put(_ message: Message) -> Bool {
+        messages.withLock { messages in
+            guard messages.count < Self.capacity else { return false }
+            messages.append(message)
+            return true
+        }
+    }
+
+    package func takeAll() -> [Message] {
+        messages.withLock { messages in
+            defer { messages = [] }
+            return messages
+        }
+    }
+
+    package var isEmpty: Bool { messages.withLock { $0.isEmpty } }
+
+    package func want() { isWanted.store(true, ordering: .releasing) }
+    package func takeWant() -> Bool { isWanted.exchange(false, ordering: .acquiringAndReleasing) }
+    package var isWoken: Bool { isWanted.load(ordering: .acquiring) }
+}
+
+/// The door: IKE datagrams of all gateways, and the workers' reports. Belongs to one thread; `pass` may be called by hand in tests.
+package struct Door<Port: PacketPort & ~Copyable>: ~Copyable {
+    private var ports: PortRow<Port>
+    private let locals: [Endpoint]
+    private let marked: [Bool]
+    private let receiver: any DoorReceiver
+    private let control: Control
+    private let outbox: Outbox
+    private let board: CounterBoard
+    private let rings: [PacketRing]
+    private let incoming: [PacketRing]
+    private var received: Batch
+    private var answers: Batch
+    private var broken: UInt64 = 0
+
+    /// `locals`: what each port is bound to; `marked`: where IKE messages carry the non-ESP marker (RFC 3948 section 2.2).
+    package init(
+        ports: consuming PortRow<Port>, locals: [Endpoint], marked: [Bool], receiver: any DoorReceiver, control: Control, outbox: Outbox,
+        board: CounterBoard, rings: RingMemory, batchSize: Int
+    ) {
+        self.ports = ports
+        self.locals = locals
+        self.marked = marked
+        self.receiver = receiver
+        self.control = control
+        self.outbox = outbox
+        self.board = board
+        self.rings = (0..<rings.workers).map { rings.outer(from: rings.workers, to: $0) }
+        incoming = (0..<rings.workers).map { rings.outer(from: $0, to: rings.workers) }
+        received = Batch(capacity: batchSize, room: 65_535)
+        answers = Batch(capacity: batchSize, room: 65_535)
+    }
+
+    /// One pass over the ports named by `ready` (bit i: port i), the rings, the reports and the outbox. `hasMore`: ports whose batch was full.
+    /// `isWaiting`: somebody waits for a grace period, so look again soon.
+    package mutating func pass(_ ready: UInt64 = .max, now: Instant) -> (hasMore: UInt64, isWaiting: Bool) {
+        var more: UInt64 = 0
+        let isWaiting = control.service()
+        if outbox.takeWant() { receiver.woken(at: now) }
+        for message in outbox.takeAll() { send(message) }
+        flush()
+        var heard = false
+        for ring in incoming where !ring.isEmpty {
+            received.removeAll()
+            for _ in 0..<ring.drain(into: &received) { board.count(.noRoom) }
+            hear(isRelayed: true, now)
+            heard = true
+        }
+        for port in 0..<ports.count where ready & ~broken & (1 << UInt64(port)) != 0 {
+            do throws(SystemError) {
+                let count = try ports.receive(port, into: &received)
+                if count > 0 {
+                    hear(isRelayed: false, now)
+                    heard = true
+                }
+                if count == received.capacity { more |= 1 << UInt64(port) }
+            } catch {
+                fail(1 << UInt64(port), error)
+            }
+        }
+        if heard {
+            receiver.drained(at: now)
+            flush()
+        }
+        return (more, isWaiting)
+    }
+
+    package var hasWork: Bool {
+        !outbox.isEmpty || outbox.isWoken || incoming.contains { !$0.isEmpty } || control.mailboxes.contains { !$0.reports.isEmpty }
+    }
+
+    package func descriptor(_ port: Int) -> Int32 { ports.descriptor(port) }
+    package var portCount: Int { ports.count }
+
+    /// Takes a batch apart: a read may join datagrams of several kinds (architecture.md), so each segment is looked at.
+    private mutating func hear(isRelayed: Bool, _ now: Instant) {
+        for index in 0..<received.count {
+            let entry = received[index]
+            guard entry.length > 0, let port = locals.firstIndex(of: entry.local) else { continue }
+            let whole = unsafe PacketView(received.octets(index))
+            let step = entry.segmentSize > 0 ? entry.segmentSize : entry.length
+            for offset in stride(from: 0, to: entry.length, by: step) {
+                hear(whole.part(offset, min(step, entry.length - offset)), entry, port, isRelayed: isRelayed, now)
+            }
+        }
+    }
+
+    private mutating func hear(_ datagram: PacketView, _ entry: Batch.Entry, _ port: Int, isRelayed: Bool, _ now: Instant) {
+        guard marked[port] else { return give(datagram, entry, port, now) }
+        if datagram.count == 1, datagram.u8(0) == 0xff { return board.count(.keepalive) }
+        guard datagram.count >= 4 else { return board.count(.notESP) }
+        let word = datagram.u32(0)
+        if word == 0 { return give(datagram.part(4, datagram.count - 4), entry, port, now) }
+        let worker = Int(word & 0x3f)
+        guard datagram.count >= 8, !isRelayed, rings.indices.contains(worker) else { return board.count(.unknownSPI) }
+        if rings[worker].push(datagram, tag: 0, peer: entry.peer, local: entry.local) {
+            control.mailboxes[worker].bell.ring()
+        } else {
+            board.count(.ringFull)
+        }
+    }
+
+    private mutating func give(_ message: PacketView, _ entry: Batch.Entry, _ port: Int, _ now: Instant) {
+        let receiver = receiver
+        unsafe receiver.receive(message.readOnly, from: entry.peer, to: entry.local, at: now) { answer in
+            if answers.isFull { flush() }
+            unsafe append(answer, from: entry.local, to: entry.peer, isMarked: marked[port], port)
+        }
+    }
+
+    private mutating func send(_ message: Outbox.Message) {
+        guard let port = locals.firstIndex(of: message.local) else { return board.count(.sendFailed) }
+        if answers.isFull { flush() }
+        unsafe message.octets.withUnsafeBytes { octets in
+            unsafe append(octets, from: message.local, to: message.remote, isMarked: marked[port], port)
+        }
+    }
+
+    private mutating func append(_ octets: UnsafeRawBufferPointer, from local: Endpoint, to remote: Endpoint, isMarked: Bool, _ port: Int) {
+        let prefix = isMarked ? 4 : 0
+        guard octets.count <= 65_507 - prefix, let place = answers.append(length: octets.count + prefix) else {
+            return board.count(.noRoom)
+        }
+        let target = unsafe answers.octets(place)
+        unsafe target.prefix(prefix).withMemoryRebound(to: UInt8.self) { unsafe $0.update(repeating: 0) }
+        unsafe UnsafeMutableRawBufferPointer(rebasing: target[prefix...]).copyMemory(from: octets)
+        answers[place].peer = remote
+        answers[place].local = local
+        answers[place].tag = UInt64(port)
+    }
+
+    private mutating func flush() {
+        do throws(SystemError) {
+            try ports.distribute(&answers, sent: { _ in }, lost: { _ in board.count(.sendFailed) })
+        } catch {
+            answers.removeAll()
+            fail(.max, error)
+        }
+    }
+
+    private mutating func fail(_ port: UInt64, _ error: SystemError) {
+        broken |= port
+        control.report(.failed(worker: nil, "\(error)"))
+    }
+}

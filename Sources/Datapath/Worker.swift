@@ -1,0 +1,255 @@
+internal import ESP
+package import LinuxIO
+package import Wire
+
+/// One worker. Start reading here; a pass goes
+///
+///     commands of the control plane   -> SAD                                              (between two packets, never within one)
+///     rings of the other threads      -> as below                                         (what they found and is ours)
+///     outer port: receive             -> core.admit: SAD, ICV, window, selectors          -> inner port: send
+///     inner port: receive             -> core.depart: route, selectors, ip-mtu, seal      -> outer port: send
+///     notices of the SAD              -> reports to the control plane
+///
+/// Batches keep their packets in place from one port to the other. A worker belongs to one thread; `pass` may be called by hand in tests.
+package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyable>: ~Copyable {
+    package var core: WorkerCore
+    var outer: PortRow<Outer>
+    var inner: PortRow<Inner>
+    private var received: Batch
+    private var segments: Batch
+    private var fetched: Batch
+    private var pieces: Batch
+    private var replies: Batch
+    private let mailbox: Mailbox
+    private let bells: [Bell]
+    private let incomingOuter: [PacketRing]
+    private let incomingInner: [PacketRing]
+    /// Ports that failed and are left alone: bit i an outer, bit 32 + i an inner one.
+    private var broken: UInt64 = 0
+
+    /// `bells`: of all threads, the door's last.
+    init(
+        core: consuming WorkerCore, outer: consuming PortRow<Outer>, inner: consuming PortRow<Inner>, batchSize: Int, rings: RingMemory,
+        mailbox: Mailbox, bells: [Bell]
+    ) {
+        let index = core.index
+        incomingOuter = (0...rings.workers).filter { $0 != index }.map { rings.outer(from: $0, to: index) }
+        incomingInner = (0..<rings.workers).filter { $0 != index }.map { rings.inner(from: $0, to: index) }
+        self.core = core
+        self.outer = outer
+        self.inner = inner
+        self.mailbox = mailbox
+        self.bells = bells
+        // Room for the largest datagram, joined or not; pages are touched only as far as packets reach
+        received = Batch(capacity: batchSize, room: 65_535)
+        segments = Batch(capacity: batchSize, room: 9_216)
+        fetched = Batch(capacity: batchSize, room: 65_535)
+        pieces = Batch(capacity: 256, room: 9_216)
+        replies = Batch(capacity: batchSize, room: PacketTooBig.longestIPv6)
+    }
+
+    /// Every port.
+    package static var allPorts: UInt64 { .max }
+
+    /// One pass over the ports named by `ready` (bit i: outer port i, bit 32 + i: inner port i), commands and rings. Returns the ports that may
+    /// have more: their batch was full.
+    package mutating func pass(_ ready: UInt64 = Self.allPorts, now: Instant) -> UInt64 {
+        mailbox.passes.begin()
+        defer { mailbox.passes.end() }
+        var more: UInt64 = 0
+        obey()
+        takeOver(now)
+        for port in 0..<outer.count where ready & ~broken & (1 << UInt64(port)) != 0 {
+            if fromOutside(port, now) { more |= 1 << UInt64(port) }
+        }
+        for port in 0..<inner.count where ready & ~broken & (1 << UInt64(32 + port)) != 0 {
+            if fromInside(port, now) { more |= 1 << UInt64(32 + port) }
+        }
+        tell()
+        wakeOthers()
+        return more
+    }
+
+    /// Whether there is something to do that no port would wake us for.
+    package var hasWork: Bool {
+        !mailbox.commands.isEmpty || incomingOuter.contains { !$0.isEmpty } || incomingInner.contains { !$0.isEmpty }
+    }
+
+    // MARK: Packets
+
+    private mutating func fromOutside(_ port: Int, _ now: Instant) -> Bool {
+        do throws(SystemError) {
+            let count = try outer.receive(port, into: &received)
+            admitReceived(isRelayed: false, now)
+            return count == received.capacity
+        } catch {
+            fail(1 << UInt64(port), error)
+            return false
+        }
+    }
+
+    private mutating func admitReceived(isRelayed: Bool, _ now: Instant) {
+        // `admit` keeps each packet where it is; only the segments of joined datagrams move
+        var cursor = WorkerCore.Cursor()
+        while !core.admit(&received, &segments, &cursor, isRelayed: isRelayed, now: now) {
+            note(Self.deliver(&segments, &inner, &core), Self.innerPorts)
+        }
+        note(Self.deliver(&segments, &inner, &core), Self.innerPorts)
+        note(Self.deliver(&received, &inner, &core), Self.innerPorts)
+    }
+
+    private mutating func fromInside(_ port: Int, _ now: Instant) -> Bool {
+        do throws(SystemError) {
+            let count = try inner.receive(port, into: &fetched)
+            departFetched(interface: port, now)
+            return count == fetched.capacity
+        } catch {
+            fail(1 << UInt64(32 + port), error)
+            return false
+        }
+    }
+
+    private mutating func departFetched(interface: Int?, _ now: Instant) {
+        var cursor = WorkerCore.Cursor()
+        while !core.depart(&fetched, &pieces, &replies, &cursor, interface: interface, now: now) {
+            note(Self.dispatch(&pieces, &outer, &core), Self.outerPorts)
+            note(Self.deliver(&replies, &inner, &core), Self.innerPorts)
+        }
+        note(Self.dispatch(&fetched, &outer, &core), Self.outerPorts)
+        note(Self.dispatch(&pieces, &outer, &core), Self.outerPorts)
+        note(Self.deliver(&replies, &inner, &core), Self.innerPorts)
+    }
+
+    /// What other threads found and is ours.
+    private mutating func takeOver(_ now: Instant) {
+        for ring in incomingOuter where !ring.isEmpty {
+            received.removeAll()
+            for _ in 0..<ring.drain(into: &received) { core.sad.count(.noRoom) }
+            admitReceived(isRelayed: true, now)
+        }
+        for ring in incomingInner where !ring.isEmpty {
+            fetched.removeAll()
+            for _ in 0..<ring.drain(into: &fetched) { core.sad.count(.noRoom) }
+            departFetched(interface: nil, now)
+        }
+    }
+
+    /// To the private interfaces. Returns the error of a port that is broken.
+    private static func deliver(_ batch: inout Batch, _ inner: inout PortRow<Inner>, _ core: inout WorkerCore) -> SystemError? {
+        guard !batch.isEmpty else { return nil }
+        let refused = refusals(inner)
+        defer { for _ in 0..<(refusals(inner) &- refused) { core.sad.count(.sendFailed) } }
+        do throws(SystemError) {
+            try inner.distribute(&batch, sent: { _ in }, lost: { _ in core.sad.count(.sendFailed) })
+            return nil
+        } catch {
+            batch.removeAll()
+            return error
+        }
+    }
+
+    /// To the peers. Returns the error of a port that is broken.
+    private static func dispatch(_ batch: inout Batch, _ outer: inout PortRow<Outer>, _ core: inout WorkerCore) -> SystemError? {
+        guard !batch.isEmpty else { return nil }
+        let refused = refusals(outer)
+        defer { for _ in 0..<(refusals(outer) &- refused) { core.sad.count(.sendFailed) } }
+        do throws(SystemError) {
+            try outer.distribute(&batch, sent: { core.countSent($0.tag) }, lost: { core.countLost($0.tag) })
+            return nil
+        } catch {
+            batch.removeAll()
+            return error
+        }
+    }
+
+    private mutating func note(_ error: SystemError?, _ ports: UInt64) {
+        if let error { fail(ports, error) }
+    }
+
+    private static var outerPorts: UInt64 { 0xffff_ffff }
+    private static var innerPorts: UInt64 { 0xffff_ffff << 32 }
+
+    private static func refusals<Port: PacketPort & ~Copyable>(_ ports: borrowing PortRow<Port>) -> UInt64 {
+        var sum: UInt64 = 0
+        for port in 0..<ports.count { sum &+= ports.counters(port).refused }
+        return sum
+    }
+
+    // MARK: The control plane
+
+    /// Carries out commands; each has room for its reports before it is taken.
+    private mutating func obey() {
+        while mailbox.reports.room > Tunnel.maximumChildSAs + 1, let command = mailbox.commands.pop() {
+            switch consume command {
+            case .open(let tunnel, let index):
+                _ = core.sad.open(tunnel: tunnel, at: index)
+            case .insert(let pair, let ticket):
+                report(.inserted(core.sad.insert(pair), ticket: ticket))
+            case .remove(let spi, let ticket):
+                if let pair = core.sad.remove(spi) {
+                    report(.retired(pair, ticket: ticket))
+                } else {
+                    report(.absent(ticket: ticket))
+                }
+            case .close(let index, let generation, let ticket):
+                while core.sad.generation(ofTunnel: index) == generation, let spi = core.sad.lastChild(ofTunnel: index) {
+                    if let pair = core.sad.remove(spi) { report(.retired(pair, ticket: 0)) }
+                }
+                if let tunnel = core.sad.close(tunnel: index, generation: generation) {
+                    report(.closed(tunnel, index: index, ticket: ticket))
+                } else {
+                    report(.absent(ticket: ticket))
+                }
+            case .move(let index, let generation, let peer, let local):
+                core.sad.move(tunnel: index, generation: generation, to: peer, from: local)
+            }
+        }
+    }
+
+    private mutating func tell() {
+        while mailbox.reports.room > Tunnel.maximumChildSAs + 1, let notice = core.sad.takeNotice() {
+            switch notice.kind {
+            case .moved:
+                let generation = core.sad.generation(ofTunnel: notice.index)
+                guard generation != 0 else { continue }
+                let id = TunnelID(worker: core.index, index: notice.index, generation: generation)
+                report(.event(.moved(id, core.sad.peer(ofTunnel: notice.index))))
+            case .softLimit, .hardLimit:
+                guard let spi = core.sad.spi(inSlot: notice.index) else { continue }
+                report(.event(notice.kind == .softLimit ? .softLimit(spi) : .hardLimit(spi)))
+            }
+        }
+    }
+
+    private mutating func report(_ report: consuming Report) {
+        // There is room: it was asked for first. What came back would be freed here instead of off the thread.
+        _ = mailbox.reports.push(report)
+        core.touchedDoor = true
+    }
+
+    private mutating func fail(_ ports: UInt64, _ error: SystemError) {
+        broken |= ports
+        if mailbox.reports.room > 0 { report(.event(.failed(worker: core.index, "\(error)"))) }
+    }
+
+    private mutating func wakeOthers() {
+        if core.touchedDoor { bells[bells.count - 1].ring() }
+        var touched = core.touchedWorkers
+        while touched != 0 {
+            let other = touched.trailingZeroBitCount
+            touched &= touched &- 1
+            bells[other].ring()
+        }
+        core.touchedDoor = false
+        core.touchedWorkers = 0
+    }
+
+    /// What a poller waits on, with the ports' bits.
+    package var descriptors: [(bit: Int, descriptor: Int32)] {
+        (0..<outer.count).map { (bit: $0, descriptor: outer.descriptor($0)) }
+            + (0..<inner.count).map { (bit: 32 + $0, descriptor: inner.descriptor($0)) }
+    }
+
+    /// Ports that failed, as bits.
+    package var brokenPorts: UInt64 { broken }
+}

@@ -1,0 +1,35 @@
+package import GatewayCrypto
+
+/// What a Child SA was negotiated to: how packets are protected, and how they are numbered.
+package struct ESPSuite: Hashable, Sendable {
+    package let protection: ProtectionSuite
+    /// 64-bit sequence numbers of which 32 are sent, RFC 4303 section 2.2.1.
+    package let extendedSequenceNumbers: Bool
+
+    package init(protection: ProtectionSuite, extendedSequenceNumbers: Bool) {
+        self.protection = protection
+        self.extendedSequenceNumbers = extendedSequenceNumbers
+    }
+
+    /// SPI and sequence number.
+    package static var headerLength: Int { @_noLocks get { 8 } }
+
+    /// Octets before the inner packet: ESP header and IV.
+    package var prefixLength: Int { @_noLocks get { 8 &+ protection.ivLength } }
+    /// The most octets that may follow the inner packet: padding, its length, next header, ICV.
+    package var longestSuffix: Int { @_noLocks get { max(protection.blockLength, 4) &+ 1 &+ protection.icvLength } }
+}
+
+/// When an SA must be replaced, and when it must not be used any more. Times are IKE's; these are what only the datapath can count.
+package struct SALifetimes: Hashable, Sendable {
+    /// Packets in one direction at which `softLimit` is told.
+    package var softPackets: UInt64 = 1 << 31
+    /// Packets sealed or opened under one key at the most: 2^32 and no more (threats.md P25).
+    package var hardPackets: UInt64 = 1 << 32
+    /// Inner octets in one direction at which `softLimit` is told; nil: never.
+    package var softOctets: UInt64?
+    /// Inner octets in one direction after which the SA carries nothing more; nil: no limit.
+    package var hardOctets: UInt64?
+
+    package init() {}
+}

@@ -1,0 +1,211 @@
+internal import GatewayCrypto
+package import Wire
+
+/// The Security Association Database of one worker, RFC 4301 section 4.4.2: its Child SAs by slot, its tunnels by index. Only the worker's thread
+/// touches it; what others may know stands on the `CounterBoard`.
+@safe
+package struct SAD: ~Copyable, @unchecked Sendable {
+    /// An inner packet that may go to its private interface.
+    package struct Delivery: Sendable {
+        package let interface: Int
+        /// From the first octet of the SPI.
+        package let offset: Int
+        package let length: Int
+    }
+
+    /// Something to tell the control plane; `index` is a tunnel for `.moved`, else a slot.
+    package struct Notice: Sendable {
+        package enum Kind: Sendable { case softLimit, hardLimit, moved }
+        package let kind: Kind
+        package let index: Int
+    }
+
+    package let worker: Int
+    package let board: CounterBoard
+    // The board's cells: through the class every access would count references
+    let saCells: UnsafeMutablePointer<CounterBoard.SACells>
+    let tunnelCells: UnsafeMutablePointer<CounterBoard.TunnelCells>
+    private let dropCells: UnsafeMutablePointer<Counter>
+    let slotCapacity: Int
+    let tunnelCapacity: Int
+    // spi 0: the slot is empty and its memory uninitialized
+    let spis: UnsafeMutablePointer<UInt32>
+    let pairs: UnsafeMutablePointer<SAPair>
+    // generation 0: no tunnel
+    let generations: UnsafeMutablePointer<UInt32>
+    let tunnels: UnsafeMutablePointer<Tunnel>
+    // Addresses that clients' packets may not reach (threats.md C14)
+    private let forbidden: UnsafeMutablePointer<IPAddress>
+    private let forbiddenCount: Int
+    private var notices = InlineArray<32, Notice>(repeating: Notice(kind: .moved, index: -1))
+    package private(set) var noticeCount = 0
+    // For packets whose DF bit is cleared
+    private var identification: UInt16 = 0
+
+    /// A database as large as its board. `forbidden`: the gateways' own addresses.
+    package init(worker: Int, board: CounterBoard, forbidden: [IPAddress]) {
+        self.worker = worker
+        self.board = board
+        unsafe saCells = board.sas
+        unsafe tunnelCells = board.tunnels
+        unsafe dropCells = board.drops
+        slotCapacity = board.saCapacity
+        tunnelCapacity = board.tunnelCapacity
+        unsafe spis = .allocate(capacity: slotCapacity)
+        unsafe spis.initialize(repeating: 0, count: slotCapacity)
+        unsafe pairs = .allocate(capacity: slotCapacity)
+        unsafe generations = .allocate(capacity: tunnelCapacity)
+        unsafe generations.initialize(repeating: 0, count: tunnelCapacity)
+        unsafe tunnels = .allocate(capacity: tunnelCapacity)
+        forbiddenCount = forbidden.count
+        unsafe self.forbidden = .allocate(capacity: max(forbidden.count, 1))
+        for (index, address) in forbidden.enumerated() { unsafe (self.forbidden + index).initialize(to: address) }
+    }
+
+    deinit {
+        for slot in 0..<slotCapacity where unsafe spis[slot] != 0 { unsafe (pairs + slot).deinitialize(count: 1) }
+        for index in 0..<tunnelCapacity where unsafe generations[index] != 0 { unsafe (tunnels + index).deinitialize(count: 1) }
+        unsafe pairs.deallocate()
+        unsafe tunnels.deallocate()
+        unsafe spis.deallocate()
+        unsafe generations.deallocate()
+        unsafe forbidden.deallocate()
+    }
+
+    // MARK: From outside
+
+    /// Opens an ESP packet in place and judges what was in it: everything between the wire and the TUN device. `packet` reaches from SPI to ICV.
+    /// A refusal is counted here.
+    @_noLocks
+    package mutating func open(_ packet: PacketView, from peer: Endpoint, at local: Endpoint, now: Instant) throws(Drop) -> Delivery {
+        let spi = packet.u32(0)
+        let slot = Int(truncatingIfNeeded: spi >> 6 & 0x3_ffff)
+        guard packet.count >= 8, slot < slotCapacity, spi != 0, unsafe spis[slot] == spi else {
+            count(packet.count >= 8 ? .unknownSPI : .notESP)
+            throw packet.count >= 8 ? .unknownSPI : .notESP
+        }
+        do throws(Drop) {
+            return try open(packet, slot: slot, from: peer, at: local, now: now)
+        } catch {
+            refuse(error, tunnel: unsafe pairs[slot].tunnel)
+            throw error
+        }
+    }
+
+    @_noLocks
+    private mutating func open(_ packet: PacketView, slot: Int, from peer: Endpoint, at local: Endpoint, now: Instant) throws(Drop) -> Delivery {
+        guard unsafe pairs[slot].mayOpen(0) else {
+            tellHardLimit(slot)
+            throw .exhausted
+        }
+        let opened = try unsafe pairs[slot].inbound.open(packet)
+        // Authentic from here on
+        let tunnel = unsafe pairs[slot].tunnel
+        unsafe pairs[slot].packetsIn &+= 1
+        unsafe saCells[slot].highestIn.set(pairs[slot].inbound.window.highest)
+        unsafe saCells[slot].recentIn.set(pairs[slot].inbound.window.recent)
+        unsafe tunnelCells[tunnel].lastInbound.set(now.nanoseconds)
+        if unsafe !pairs[slot].isOutboundReady { unsafe pairs[slot].isOutboundReady = true }
+        if opened.isNewest { follow(tunnel, to: peer, at: local) }
+        if unsafe pairs[slot].isSoftLimitReached { tellSoftLimit(slot) }
+
+        guard opened.nextHeader != 59 else { throw .dummy }
+        guard opened.nextHeader == 4 || opened.nextHeader == 41 else { throw .nextHeader }
+        let inner = packet.part(opened.offset, opened.length)
+        let header = try InnerPacket(inner)
+        guard header.isIPv6 == (opened.nextHeader == 41) else { throw .malformed }
+        guard unsafe tunnels[tunnel].owns(header.source, isIPv6: header.isIPv6) else { throw .spoofedSource }
+        guard !isForbidden(header) else { throw .gatewayAddress }
+        try unsafe pairs[slot].table.admitsInbound(header, inner)
+        guard unsafe pairs[slot].mayOpen(header.length) else {
+            tellHardLimit(slot)
+            throw .exhausted
+        }
+        clamp(header, inner, tunnel)
+
+        let octets = UInt64(truncatingIfNeeded: header.length)
+        unsafe pairs[slot].octetsIn &+= octets
+        unsafe saCells[slot].octetsIn.add(octets)
+        unsafe saCells[slot].packetsIn.add(1)
+        unsafe tunnelCells[tunnel].octetsIn.add(octets)
+        unsafe tunnelCells[tunnel].packetsIn.add(1)
+        return Delivery(interface: unsafe tunnels[tunnel].interface, offset: opened.offset, length: header.length)
+    }
+
+    @_noLocks
+    private mutating func follow(_ tunnel: Int, to peer: Endpoint, at local: Endpoint) {
+        guard unsafe tunnels[tunnel].settings.followsPeer, unsafe !tunnels[tunnel].isPeer(peer) else { return }
+        unsafe tunnels[tunnel].peer = peer
+        unsafe tunnels[tunnel].local = local
+        _ = tell(.moved, tunnel)
+    }
+
+    @_noLocks
+    private func isForbidden(_ packet: InnerPacket) -> Bool {
+        var index = 0
+        while index < forbiddenCount {
+            if unsafe forbidden[index].value == packet.destination, unsafe forbidden[index].isIPv6 == packet.isIPv6 { return true }
+            index &+= 1
+        }
+        return false
+    }
+
+    @_noLocks
+    func clamp(_ packet: InnerPacket, _ octets: PacketView, _ tunnel: Int) {
+        let limit = unsafe packet.isIPv6 ? tunnels[tunnel].settings.maximumSegmentIPv6 : tunnels[tunnel].settings.maximumSegmentIPv4
+        SegmentSize.clamp(packet, octets, to: limit)
+    }
+
+    /// Counts a drop that no tunnel is to blame for.
+    @_noLocks
+    package func count(_ drop: Drop) {
+        unsafe dropCells[drop.index].add(1)
+    }
+
+    /// Counts a refusal, also with the tunnel that it concerns (below 0: none).
+    @_noLocks
+    package func refuse(_ drop: Drop, tunnel: Int) {
+        count(drop)
+        guard tunnel >= 0, tunnel < tunnelCapacity else { return }
+        unsafe tunnelCells[tunnel].drops.add(1)
+        switch drop {
+        case .spoofedSource: unsafe tunnelCells[tunnel].spoofed.add(1)
+        default: break
+        }
+    }
+
+    // MARK: Notices
+
+    @_noLocks
+    private mutating func tell(_ kind: Notice.Kind, _ index: Int) -> Bool {
+        guard noticeCount < 32 else { return false }
+        notices[noticeCount] = Notice(kind: kind, index: index)
+        noticeCount &+= 1
+        return true
+    }
+
+    @_noLocks
+    mutating func tellSoftLimit(_ slot: Int) {
+        guard unsafe !pairs[slot].softTold else { return }
+        unsafe pairs[slot].softTold = tell(.softLimit, slot)
+    }
+
+    @_noLocks
+    mutating func tellHardLimit(_ slot: Int) {
+        guard unsafe !pairs[slot].hardTold else { return }
+        unsafe pairs[slot].hardTold = tell(.hardLimit, slot)
+    }
+
+    /// Takes the last notice; nil when there is none.
+    package mutating func takeNotice() -> Notice? {
+        guard noticeCount > 0 else { return nil }
+        noticeCount -= 1
+        return notices[noticeCount]
+    }
+
+    @_noLocks
+    mutating func nextIdentification() -> UInt16 {
+        identification &+= 1
+        return identification
+    }
+}

@@ -1,0 +1,60 @@
+internal import GatewayCrypto
+
+/// A Child SA as the datapath holds it: both directions, its selectors, and what has been told of it.
+package struct SAPair: ~Copyable, Sendable {
+    package var inbound: InboundSA
+    package var outbound: OutboundSA
+    package let selectors: Selectors
+    let table: SelectorTable
+    package let lifetimes: SALifetimes
+    /// The tunnel's place on this worker.
+    package let tunnel: Int
+    /// The inbound SPI of the Child SA that this one replaces; 0: none.
+    package let supersedes: UInt32
+    /// Whether traffic to the client takes this one. A successor waits for the peer's first packet (RFC 7296 section 2.8).
+    package internal(set) var isOutboundReady: Bool
+    var softTold = false
+    var hardTold = false
+    var octetsIn: UInt64 = 0
+    var packetsIn: UInt64 = 0
+    var octetsOut: UInt64 = 0
+
+    package init(
+        inbound: consuming InboundSA, outbound: consuming OutboundSA, selectors: Selectors, lifetimes: SALifetimes, tunnel: Int,
+        supersedes: LocalSPI?
+    ) {
+        self.inbound = inbound
+        self.outbound = outbound
+        self.selectors = selectors
+        table = SelectorTable(selectors)
+        self.lifetimes = lifetimes
+        self.tunnel = tunnel
+        self.supersedes = supersedes?.rawValue ?? 0
+        isOutboundReady = supersedes == nil
+    }
+
+    /// Whether the limits let one more packet of `octets` inner octets in.
+    @_noLocks
+    func mayOpen(_ octets: Int) -> Bool {
+        guard packetsIn < lifetimes.hardPackets else { return false }
+        guard let hard = lifetimes.hardOctets else { return true }
+        return octetsIn &+ UInt64(truncatingIfNeeded: octets) <= hard
+    }
+
+    /// Whether the limits let one more packet of `octets` inner octets out.
+    @_noLocks
+    func maySeal(_ octets: Int) -> Bool {
+        guard !outbound.isExhausted, outbound.records < lifetimes.hardPackets else { return false }
+        guard let hard = lifetimes.hardOctets else { return true }
+        return octetsOut &+ UInt64(truncatingIfNeeded: octets) <= hard
+    }
+
+    /// Whether a soft limit has passed in either direction.
+    var isSoftLimitReached: Bool {
+        @_noLocks get {
+            if packetsIn >= lifetimes.softPackets || outbound.records >= lifetimes.softPackets { return true }
+            guard let soft = lifetimes.softOctets else { return false }
+            return octetsIn >= soft || octetsOut >= soft
+        }
+    }
+}

@@ -1,0 +1,273 @@
+package import Config
+import Datapath
+import ESP
+import FoundationEssentials
+import GatewayCrypto
+import IKE
+import LinuxIO
+import Logging
+import ManagementAPI
+import ServiceLifecycle
+import StateStore
+import Synchronization
+import Wire
+
+// Start reading here. The daemon is put together in one place, from the outside in:
+//
+//   datapath threads ── Door (one Responder per gateway) ──mailboxes──> IKEEngine x shards ──> Sessions ──> Addresses ──> StateStore
+//        ^  events                                                          │                    │
+//        └──────────────────────────── install, close, move ───────────────┴────────────────────┘
+//   ManagementServer reads all of them (GatewayReports.swift) and asks for clear and reload.
+
+/// The gateway: what `ipsec-gw run` runs.
+package final class Gateway: Service {
+    struct Parts: Sendable {
+        let datapath: Datapath
+        let door: Door
+        let statistics: DoorStatistics
+        let engines: [IKEEngine]
+        let sessions: Sessions
+        let addresses: Addresses
+        let store: StateStore
+    }
+
+    let parts: Parts
+    let plan: Plan
+    let log: EventLog
+    let logger: Logger
+    let gatewayLog: GatewayLog
+    let current: Mutex<Configuration>
+    let reloading = ReloadGate()
+    let started = (wall: Date(), clock: MonotonicClock.now)
+    private let metrics: MetricsRegistry
+    private let lock: Mutex<StateDirectoryLock?>
+    private let ready: @Sendable () -> Void
+
+    /// How long clients may take to answer our Deletes at a stop.
+    static let farewell = Duration.seconds(3)
+
+    /// Opens everything; nothing is served before `run`. `ready` is called when it is. Throws `StartupError`.
+    package init(
+        _ configuration: Configuration, gatewayLog: GatewayLog, metrics: MetricsRegistry, ready: @escaping @Sendable () -> Void
+    ) async throws(StartupError) {
+        let logger = gatewayLog.logger("ipsec-gw")
+        let log = EventLog(logger)
+        let plan = try Plan(configuration)
+        try Startup.check(plan, logger: logger)
+        let lock = try Startup.lock(configuration.management.stateDirectory)
+        let store = try Startup.open { () throws(StateStoreError) in try StateStore(directory: configuration.management.stateDirectory) }
+        let addresses = Addresses(store: store, logger: logger)
+        do throws(StateStoreError) {
+            try await addresses.configure(configuration.poolsInUse, restoring: true)
+        } catch {
+            throw StartupError("the leases of state directory \(configuration.management.stateDirectory) cannot be used: \(error)")
+        }
+        self.lock = Mutex(consume lock)
+        self.plan = plan
+        self.log = log
+        self.logger = logger
+        self.gatewayLog = gatewayLog
+        self.metrics = metrics
+        self.ready = ready
+        current = Mutex(configuration)
+        parts = try Self.assemble(plan, addresses: addresses, store: store, log: log)
+    }
+
+    private static func assemble(
+        _ plan: Plan, addresses: Addresses, store: StateStore, log: EventLog
+    ) throws(StartupError) -> Parts {
+        let entropy = SystemEntropy()
+        let statistics = DoorStatistics()
+        let bell = DoorBell()
+        let count = plan.shards
+        var mailboxes: [Mailbox<Admitted>] = []
+        var streams: [AsyncStream<Void>] = []
+        for _ in 0..<count {
+            let (stream, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+            mailboxes.append(Mailbox(capacity: Door.mailboxCapacity) { continuation.yield() })
+            streams.append(stream)
+        }
+        let door: Door
+        let datapath: Datapath
+        do throws(CryptoError) {
+            door = try Door(
+                gateways: plan.policies, shards: mailboxes, statistics: statistics, entropy: entropy, at: MonotonicClock.now,
+                wake: { bell.ring() })
+        } catch {
+            throw StartupError("the cryptographic library gives no keys for cookies: \(error)")
+        }
+        do throws(DatapathError) {
+            datapath = try Datapath(plan.datapath, door: door, entropy: entropy)
+        } catch {
+            throw StartupError(error)
+        }
+        bell.attach { datapath.wakeDoor() }
+        let directory = EngineDirectory()
+        let sessions = Sessions(addresses: addresses, datapath: datapath, log: log) { reference, reason in
+            await directory.engine(reference.shard)?.close(reference.spi, reason)
+        }
+        let numbers = SessionNumbers()
+        var engines: [IKEEngine] = []
+        for (shard, mailbox) in mailboxes.enumerated() {
+            engines.append(
+                IKEEngine(
+                    shard: shard, of: count, gateways: plan.gateways,
+                    environment: IKEEngine.Environment(
+                        mailbox: mailbox, signals: streams[shard], door: door, datapath: datapath, sessions: sessions, log: log,
+                        entropy: entropy, numbers: numbers)))
+        }
+        directory.fill(engines)
+        return Parts(
+            datapath: datapath, door: door, statistics: statistics, engines: engines, sessions: sessions, addresses: addresses, store: store)
+    }
+
+    // MARK: Running
+
+    /// Serves until graceful shutdown; then says goodbye to every client and takes devices and routes away. Throws `StartupError`.
+    package func run() async throws {
+        let server = ManagementServer(
+            settings: plan.management, source: self, metrics: metrics, logger: gatewayLog.logger("management"))
+        do throws(DatapathError) {
+            try parts.datapath.start()
+        } catch {
+            throw StartupError(error)
+        }
+        await withTaskCancellationHandler {
+            await withGracefulShutdownHandler {
+                await self.serve(server)
+            } onGracefulShutdown: {
+                self.stopping.trigger()
+            }
+        } onCancel: {
+            self.stopping.trigger()
+        }
+        if let failure = failure.withLock({ $0 }) { throw failure }
+    }
+
+    private let stopping = StopSignal()
+    private let failure = Mutex<StartupError?>(nil)
+
+    private func serve(_ server: ManagementServer) async {
+        let tasks = parts.engines.map { engine in Task { await engine.run() } }
+        let events = Task { await self.takeEvents() }
+        let management = Task {
+            do {
+                try await server.run()
+            } catch {
+                self.failure.withLock { $0 = StartupError("the control socket: \(error)") }
+                self.stopping.trigger()
+            }
+        }
+        do throws(ManagementServerError) {
+            try await server.ready()
+            announce()
+        } catch {
+            failure.withLock { $0 = StartupError("\(error)") }
+            stopping.trigger()
+        }
+        await stopping.wait()
+        _ = try? ServiceNotification.send("STOPPING=1")
+        await sayGoodbye()
+        management.cancel()
+        await management.value
+        parts.datapath.stop()
+        events.cancel()
+        for task in tasks { task.cancel() }
+        for engine in parts.engines { await engine.stop() }
+        await parts.addresses.stop()
+        do throws(StateStoreError) {
+            try await parts.store.close()
+        } catch {
+            logger.error("the state store did not close cleanly: \(error)")
+        }
+        logger.notice("stopped")
+    }
+
+    private func announce() {
+        for gateway in plan.gateways.values.sorted(by: { $0.name < $1.name }) {
+            logger.notice(
+                "gateway \(gateway.name) listens on \(gateway.address), UDP 500 and 4500",
+                metadata: ["gateway": "\(gateway.name)", "interface": "\(gateway.interface)"])
+        }
+        _ = try? ServiceNotification.send("READY=1")
+        ready()
+    }
+
+    /// Deletes to every client; waits for their answers, but not for long.
+    private func sayGoodbye() async {
+        await parts.sessions.stop()
+        for engine in parts.engines { await engine.closeAll(.shutdown) }
+        let end = MonotonicClock.now + Self.farewell
+        while MonotonicClock.now < end {
+            var left = 0
+            for engine in parts.engines { left += await engine.remaining }
+            if left == 0 { break }
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+        for engine in parts.engines { await engine.settleWork() }
+        await parts.sessions.settle()
+    }
+
+    private func takeEvents() async {
+        for await event in parts.datapath.events {
+            switch event {
+            case .moved(let tunnel, let endpoint):
+                guard let session = await parts.sessions.owner(of: tunnel) else { continue }
+                await parts.engines[session.sa.shard].feed(.moved(endpoint), to: session.sa.spi)
+                await parts.sessions.moved(session.id, to: endpoint)
+            case .hardLimit(let spi):
+                guard let session = await parts.sessions.owner(of: spi.rawValue) else { continue }
+                await parts.engines[session.sa.shard].feed(.childExhausted(spi: spi.rawValue), to: session.sa.spi)
+            case .failed(let worker, let reason):
+                // A gateway that lost a device or a socket serves nobody through it: the supervisor starts us anew.
+                let place = worker.map { "worker \($0)" } ?? "the door"
+                logger.critical("\(place) lost a device or a socket: \(reason)", metadata: ["event": "datapath-failed"])
+                failure.withLock { $0 = $0 ?? StartupError("\(place) lost a device or a socket: \(reason)") }
+                stopping.trigger()
+            case .softLimit:
+                // A rekey of ours answers this; until then the client's own lifetimes or the hard limit do.
+                continue
+            }
+        }
+    }
+
+    /// Closes the state directory's lock; the process may end.
+    package func release() {
+        lock.withLock { $0 = nil }
+    }
+}
+
+/// The engines, filled in once they exist; sessions close SAs through it.
+final class EngineDirectory: Sendable {
+    private let engines = Mutex<[IKEEngine]>([])
+
+    func fill(_ all: [IKEEngine]) { engines.withLock { $0 = all } }
+    func engine(_ shard: Int) -> IKEEngine? { engines.withLock { $0.indices.contains(shard) ? $0[shard] : nil } }
+}
+
+/// Wakes the door thread, once there is a datapath to wake it through.
+final class DoorBell: Sendable {
+    private let action = Mutex<(@Sendable () -> Void)?>(nil)
+
+    func attach(_ action: @escaping @Sendable () -> Void) { self.action.withLock { $0 = action } }
+    func ring() { action.withLock { $0 }?() }
+}
+
+/// Says once that it is time to stop.
+final class StopSignal: Sendable {
+    private let stream: AsyncStream<Void>
+    private let continuation: AsyncStream<Void>.Continuation
+
+    init() {
+        (stream, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    func trigger() {
+        continuation.yield()
+        continuation.finish()
+    }
+
+    func wait() async {
+        for await _ in stream { return }
+    }
+}

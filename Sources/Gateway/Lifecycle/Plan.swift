@@ -1,0 +1,115 @@
+import Config
+import Datapath
+import ESP
+import IKE
+import IKEMessages
+import LinuxIO
+import Wire
+
+/// A configuration turned into what the parts of the daemon are built from: addresses looked up, secrets read, identities made.
+struct Plan: Sendable {
+    let gateways: [IPAddress: GatewayRuntime]
+    let datapath: Datapath.Settings
+    let management: ManagementServer.Settings
+    let systemName: String
+    /// Shards of the IKE engine.
+    let shards: Int
+
+    init(_ configuration: Configuration) throws(StartupError) {
+        var gateways: [IPAddress: GatewayRuntime] = [:]
+        for gateway in configuration.gateways where gateway.isEnabled {
+            let runtime = try Self.runtime(gateway, configuration)
+            if let other = gateways[runtime.address] {
+                throw StartupError("gateways \(other.name) and \(runtime.name) have the same address \(runtime.address); give each one its own")
+            }
+            gateways[runtime.address] = runtime
+        }
+        guard !gateways.isEmpty else { throw StartupError("no ipsec-gateway is enabled; add one, or set its admin-state: enable") }
+        self.gateways = gateways
+        let cores = Machine.cores
+        let workers = configuration.tunnelGroups.compactMap(\.workers).max() ?? max(1, cores - 1)
+        datapath = Datapath.Settings(
+            workers: min(64, max(1, workers)), interfaces: try Self.interfaces(configuration),
+            gateways: gateways.keys.sorted().map { GatewayListener(address: $0) })
+        let management = configuration.management
+        self.management = ManagementServer.Settings(
+            controlSocket: management.controlSocket,
+            access: ManagementServer.SocketAccess(group: management.socketGroup, mode: management.socketMode), metrics: management.metrics)
+        systemName = configuration.system.name ?? Machine.hostName
+        shards = min(8, max(1, cores - 1))
+    }
+
+    var policies: [IPAddress: IKEPolicy] { gateways.mapValues(\.profile.policy) }
+
+    private static func interfaces(_ configuration: Configuration) throws(StartupError) -> [InterfaceSettings] {
+        var result: [InterfaceSettings] = []
+        for interface in configuration.interfaces {
+            result.append(
+                InterfaceSettings(
+                    name: interface.device,
+                    addresses: interface.addresses.compactMap {
+                        PrivateAddress($0.address, prefixLength: $0.prefix.length)
+                    }, networkNamespace: interface.networkNamespace))
+        }
+        return result
+    }
+
+    private static func runtime(
+        _ gateway: GatewayConfiguration, _ configuration: Configuration
+    ) throws(StartupError) -> GatewayRuntime {
+        let address: IPAddress
+        switch gateway.address {
+        case .fixed(let fixed): address = fixed
+        case .automatic: address = try defaultAddress(gateway.name)
+        }
+        let interface = configuration.interface(gateway.interface)
+        return GatewayRuntime(
+            name: gateway.name, address: address,
+            profile: GatewayProfile(
+                name: gateway.name, policy: gateway.policy, childTransforms: gateway.template.transforms,
+                identity: identity(gateway.identity, address: address), selectors: gateway.trafficSelectors),
+            sharedKey: gateway.preSharedKey?.value, template: gateway.template.template, service: gateway.interface.service,
+            interface: interface?.device ?? gateway.interface.interface, ipv4Pool: gateway.ipv4Pool, uniqueness: gateway.uniqueness,
+            maximumSessionsPerUser: gateway.maximumSessionsPerUser ?? 0, sessionLimitAction: gateway.sessionLimitAction)
+    }
+
+    /// `gateway-address: auto`.
+    private static func defaultAddress(_ gateway: String) throws(StartupError) -> IPAddress {
+        do throws(SystemError) {
+            var netlink = try Netlink()
+            if let address = try netlink.defaultAddress(.ipv4) { return address }
+        } catch {
+            throw StartupError("gateway \(gateway): gateway-address: auto cannot be looked up: \(error)")
+        }
+        throw StartupError(
+            "gateway \(gateway): gateway-address: auto finds no IPv4 default route; write the address that clients connect to instead")
+    }
+
+    private static func identity(_ identity: GatewayIdentity, address: IPAddress) -> IdentificationPayload {
+        switch identity {
+        case .auto: Self.identity(of: address)
+        case .ipv4(let own), .ipv6(let own): Self.identity(of: own)
+        case .fqdn(let name): IdentificationPayload(type: .fqdn, data: Array(name.utf8))
+        }
+    }
+
+    private static func identity(of address: IPAddress) -> IdentificationPayload {
+        IdentificationPayload(type: address.family == .ipv4 ? .ipv4Address : .ipv6Address, data: address.octets)
+    }
+}
+
+/// What stops a start: one plain text that says what to do.
+package struct StartupError: Error, CustomStringConvertible, Sendable {
+    package let description: String
+
+    init(_ description: String) {
+        self.description = description
+    }
+
+    init(_ error: DatapathError) {
+        switch error {
+        case .system(let text), .settings(let text): description = text
+        case .noSuchTunnel, .noSuchSPI, .tooManyChildSAs, .keys, .stopped: description = "the datapath: \(error)"
+        }
+    }
+}

@@ -1,0 +1,444 @@
+import Datapath
+import ESP
+import FoundationEssentials
+import GatewayCrypto
+import HeapModule
+import IKE
+import IKEMessages
+import LinuxIO
+import ManagementAPI
+import Synchronization
+import Wire
+
+/// One shard of the IKE SAs, and the only driver of `IKESA`. An input is one transition and no `await` falls inside it: what a machine asks comes
+/// back as a further input.
+actor IKEEngine {
+    /// An IKE SA with what belongs to it outside the machine.
+    private final class Entry {
+        var sa: IKESA
+        /// The session's number, from the first message on.
+        let id: UInt64
+        let gateway: GatewayRuntime
+        let local: Endpoint
+        var remote: Endpoint
+        let initiation: InitiationKey
+        var worker = 0
+        var tunnel: TunnelID?
+        /// SPIs allocated and not yet in the datapath.
+        var reserved: Set<UInt32> = []
+        var establishment: Establishment?
+        var suite: String = ""
+        var establishedAt: (wall: Date, clock: Instant)?
+        var children: [ChildSA] = []
+        var hasSession = false
+        var isSettled = false
+        /// The earliest deadline that stands in the heap.
+        var armed: Instant?
+        /// What is done outside for this SA happens in order.
+        var work: Task<Void, Never>?
+
+        init(sa: consuming IKESA, id: UInt64, gateway: GatewayRuntime, datagram: IKEDatagram, initiation: InitiationKey) {
+            self.sa = sa
+            self.id = id
+            self.gateway = gateway
+            local = datagram.local
+            remote = datagram.remote
+            self.initiation = initiation
+        }
+    }
+
+    /// An IKE_SA_INIT request as a whole: SPIi and address alone do not tell two clients apart (threats.md P8).
+    private struct InitiationKey: Hashable {
+        let digest: [UInt8]
+        let remote: Endpoint
+    }
+
+    private struct Due: Comparable {
+        let at: Instant
+        let spi: IKESPI
+        static func < (left: Due, right: Due) -> Bool { left.at < right.at }
+    }
+
+    private let shard: Int
+    private let shardCount: Int
+    private let environment: Environment
+    private var gateways: [IPAddress: GatewayRuntime]
+    private var entries: [IKESPI: Entry] = [:]
+    private var initiations: [InitiationKey: IKESPI] = [:]
+    private var due = Heap<Due>()
+    private var timer: (at: Instant, task: Task<Void, Never>)?
+    private(set) var counts: [String: UInt64] = [:]
+
+    /// What an engine works with; all of it is shared and thread safe.
+    struct Environment: Sendable {
+        let mailbox: Mailbox<Admitted>
+        let signals: AsyncStream<Void>
+        let door: Door
+        let datapath: Datapath
+        let sessions: Sessions
+        let log: EventLog
+        let entropy: any Entropy
+        let numbers: SessionNumbers
+    }
+
+    init(shard: Int, of shardCount: Int, gateways: [IPAddress: GatewayRuntime], environment: Environment) {
+        self.shard = shard
+        self.shardCount = shardCount
+        self.gateways = gateways
+        self.environment = environment
+    }
+
+    /// Takes up what the door admits, until the stream of signals ends.
+    func run() async {
+        for await _ in environment.signals { drain() }
+    }
+
+    func replaceGateways(_ gateways: [IPAddress: GatewayRuntime]) {
+        self.gateways = gateways
+    }
+
+    private func drain() {
+        let now = MonotonicClock.now
+        for admitted in environment.mailbox.drain() {
+            switch admitted {
+            case .initiation(let datagram, let hasCookie, let lifetime): initiate(datagram, hasCookie: hasCookie, lifetime: lifetime, at: now)
+            case .message(let spi, let datagram): feed(.datagram(datagram), to: spi, at: now)
+            }
+        }
+    }
+
+    // MARK: New IKE SAs
+
+    private func initiate(_ datagram: IKEDatagram, hasCookie: Bool, lifetime: Duration, at now: Instant) {
+        let door = environment.door
+        // Cookies were switched on while this waited: the client will come again with one, and its AUTH covers that message alone (threats.md P2).
+        guard hasCookie || !door.cookiesRequired.load(ordering: .acquiring) else {
+            count("initiations-overtaken-by-cookies")
+            door.notify(.turnedAway(datagram))
+            return
+        }
+        let key = InitiationKey(digest: Digest.sha256(datagram.octets), remote: datagram.remote)
+        if let spi = initiations[key] {
+            door.notify(.turnedAway(datagram))
+            count("initiations-repeated")
+            if let response = entries[spi]?.sa.initResponse {
+                environment.datapath.sendIKE(response, from: datagram.local, to: datagram.remote)
+            }
+            return
+        }
+        guard let gateway = gateways[datagram.local.address], let spi = newSPI() else {
+            door.notify(.turnedAway(datagram))
+            return
+        }
+        let result = Initiation.answer(
+            datagram, profile: gateway.profile, responderSPI: spi, halfOpenLifetime: lifetime, entropy: environment.entropy, at: now)
+        switch consume result {
+        case .dropped(let reason):
+            count("init-dropped-\(reason.rawValue)")
+            door.notify(.turnedAway(datagram))
+        case .refused(let reply, let error):
+            refuse(datagram, reply, error, gateway)
+        case .accepted(let sa, let response):
+            let entry = Entry(sa: sa, id: environment.numbers.next(), gateway: gateway, datagram: datagram, initiation: key)
+            entries[spi] = entry
+            initiations[key] = spi
+            count("initiations-accepted")
+            // The door must know the SPI before the client can use it.
+            door.notify(.opened(spi, datagram))
+            environment.datapath.sendIKE(response.octets, from: response.local, to: response.remote)
+            environment.log.loginStarted(subject(entry), algorithms: "")
+            arm(entry, spi, at: now)
+        }
+    }
+
+    private func refuse(_ datagram: IKEDatagram, _ reply: IKEDatagram, _ error: ExchangeError, _ gateway: GatewayRuntime) {
+        environment.door.notify(.turnedAway(datagram))
+        environment.datapath.sendIKE(reply.octets, from: reply.local, to: reply.remote)
+        count("init-refused-\(error.notify.type)")
+        guard case .noProposalChosen = error else { return }
+        environment.log.refused(
+            EventLog.Subject(session: "-", gateway: gateway.name, remote: datagram.remote),
+            cause: "no IKE proposal of the client is allowed by ike-policy \(gateway.profile.policy.id)")
+    }
+
+    /// A responder SPI that is not zero, not in use, and names this shard.
+    private func newSPI() -> IKESPI? {
+        for _ in 0..<8 {
+            let random = environment.entropy.octets(8).reduce(IKESPI(0)) { $0 << 8 | IKESPI($1) }
+            let spi = random & ~0xf | IKESPI(shard)
+            if spi > 0xf, entries[spi] == nil { return spi }
+        }
+        return nil
+    }
+
+    // MARK: Transitions
+
+    func feed(_ input: Input, to spi: IKESPI) {
+        feed(input, to: spi, at: MonotonicClock.now)
+    }
+
+    private func feed(_ input: Input, to spi: IKESPI, at now: Instant) {
+        guard let entry = entries[spi] else { return }
+        var inputs = [input]
+        while !inputs.isEmpty {
+            var outputs: [Output] = []
+            entry.sa.handle(inputs.removeFirst(), at: now, into: &outputs)
+            for output in outputs {
+                if let answer = perform(output, for: entry, spi) { inputs.append(answer) }
+            }
+        }
+        if entries[spi] != nil { arm(entry, spi, at: now) }
+    }
+
+    /// Does what a machine wants done; what can be answered at once is returned.
+    private func perform(_ output: Output, for entry: Entry, _ spi: IKESPI) -> Input? {
+        switch output {
+        case .send(let datagram):
+            environment.datapath.sendIKE(datagram.octets, from: datagram.local, to: datagram.remote)
+        case .ask(let question): return answer(question, for: entry, spi)
+        case .install(let child): install(child, for: entry, spi)
+        case .remove(let childSPI): remove(childSPI, for: entry)
+        case .established(let establishment): establish(establishment, entry, spi)
+        case .moved(let remote):
+            entry.remote = remote
+            let (id, sessions) = (entry.id, environment.sessions)
+            if entry.hasSession { then(entry) { await sessions.moved(id, to: remote) } }
+        case .refused(let refusal):
+            count("logins-refused-\(refusal.error.notify.type)")
+            environment.log.refused(subject(entry, identity: refusal.identity), cause: refusal.cause)
+        case .ended(let reason): end(reason, entry, spi)
+        case .closed: forget(entry, spi)
+        case .dropped(let reason): count("messages-dropped-\(reason.rawValue)")
+        }
+        return nil
+    }
+
+    private func answer(_ question: Question, for entry: Entry, _ spi: IKESPI) -> Input? {
+        switch question {
+        case .peer(let question):
+            return .peer(entry.gateway.credential(for: question))
+        case .address(let question):
+            entry.hasSession = true
+            let (id, local, gateway, sessions) = (entry.id, entry.local, entry.gateway, environment.sessions)
+            let reference = SAReference(shard: shard, spi: spi)
+            then(entry) {
+                let answer = await sessions.admit(question, id: id, sa: reference, local: local, gateway: gateway)
+                let worker = await sessions.worker(of: id)
+                await self.addressed(answer, worker: worker ?? 0, to: spi)
+            }
+            return nil
+        case .childSPI:
+            guard let allocated = environment.datapath.allocateSPI(worker: entry.worker) else { return .childSPI(nil) }
+            entry.reserved.insert(allocated.rawValue)
+            return .childSPI(allocated.rawValue)
+        case .activity:
+            return .activity(entry.tunnel.flatMap { environment.datapath.counters(tunnel: $0)?.lastInbound })
+        }
+    }
+
+    private func addressed(_ answer: AddressAnswer, worker: Int, to spi: IKESPI) {
+        entries[spi]?.worker = worker
+        feed(.address(answer), to: spi)
+    }
+
+    private func install(_ child: ChildSA, for entry: Entry, _ spi: IKESPI) {
+        guard let keys = entry.sa.takeKeys(inboundSPI: child.inboundSPI) else {
+            then(entry) { await self.feed(.installed(false), to: spi) }
+            return
+        }
+        let handover = Handover(keys)
+        let (id, sessions) = (entry.id, environment.sessions)
+        then(entry) {
+            let tunnel = await sessions.install(child, keys: handover, session: id)
+            await self.installed(child, tunnel, spi)
+        }
+    }
+
+    private func installed(_ child: ChildSA, _ tunnel: TunnelID?, _ spi: IKESPI) {
+        guard let entry = entries[spi] else {
+            // The SA ended meanwhile, and with its session the tunnel goes; an SPI that was never installed is given back here.
+            if tunnel == nil { release(child.inboundSPI) }
+            return
+        }
+        if let tunnel {
+            entry.tunnel = tunnel
+            entry.reserved.remove(child.inboundSPI)
+            entry.children.append(child)
+        }
+        feed(.installed(tunnel != nil), to: spi)
+    }
+
+    private func release(_ childSPI: UInt32) {
+        if let spi = LocalSPI(rawValue: childSPI) { environment.datapath.release(spi) }
+    }
+
+    private func remove(_ childSPI: UInt32, for entry: Entry) {
+        entry.children.removeAll { $0.inboundSPI == childSPI }
+        let (id, sessions, datapath) = (entry.id, environment.sessions, environment.datapath)
+        if entry.reserved.remove(childSPI) != nil {
+            // Behind an installation that may be under way: it decides which of the two it is.
+            then(entry) {
+                if await sessions.owner(of: childSPI) != nil {
+                    await sessions.retire(childSPI, session: id)
+                } else {
+                    if let spi = LocalSPI(rawValue: childSPI) { datapath.release(spi) }
+                }
+            }
+        } else {
+            then(entry) { await sessions.retire(childSPI, session: id) }
+        }
+    }
+
+    private func establish(_ establishment: Establishment, _ entry: Entry, _ spi: IKESPI) {
+        entry.establishment = establishment
+        entry.establishedAt = (Date(), MonotonicClock.now)
+        count("logins-established")
+        settle(entry, spi)
+        let (id, sessions) = (entry.id, environment.sessions)
+        then(entry) { await sessions.established(establishment, session: id) }
+    }
+
+    private func end(_ reason: ClosingReason, _ entry: Entry, _ spi: IKESPI) {
+        count("ended-\(reason.rawValue)")
+        settle(entry, spi)
+        guard entry.hasSession else { return }
+        let (id, sessions) = (entry.id, environment.sessions)
+        then(entry) { await sessions.end(id, reason) }
+    }
+
+    /// No longer half-open: the door stops counting it, and IKE_SA_INIT is not repeated any more.
+    private func settle(_ entry: Entry, _ spi: IKESPI) {
+        guard !entry.isSettled else { return }
+        entry.isSettled = true
+        environment.door.notify(.settled(spi, local: entry.local.address))
+    }
+
+    private func forget(_ entry: Entry, _ spi: IKESPI) {
+        settle(entry, spi)
+        entries[spi] = nil
+        initiations[entry.initiation] = nil
+        environment.door.notify(.closed(spi, local: entry.local.address))
+    }
+
+    private func then(_ entry: Entry, _ work: @escaping @Sendable () async -> Void) {
+        let before = entry.work
+        entry.work = Task {
+            await before?.value
+            await work()
+        }
+    }
+
+    // MARK: Deadlines
+
+    private func arm(_ entry: Entry, _ spi: IKESPI, at now: Instant) {
+        guard let next = entry.sa.nextDeadline else { return }
+        if let armed = entry.armed, armed <= next { return }
+        entry.armed = next
+        due.insert(Due(at: next, spi: spi))
+        schedule()
+    }
+
+    private func schedule() {
+        guard let first = due.min else { return }
+        if let timer, timer.at <= first.at { return }
+        timer?.task.cancel()
+        let at = first.at
+        timer = (
+            at,
+            Task { [weak self] in
+                try? await Task.sleep(for: max(.milliseconds(1), at - MonotonicClock.now))
+                if !Task.isCancelled { await self?.strike() }
+            }
+        )
+    }
+
+    private func strike() {
+        timer = nil
+        let now = MonotonicClock.now
+        while let first = due.min, first.at <= now {
+            _ = due.popMin()
+            guard let entry = entries[first.spi], entry.armed == first.at else { continue }
+            entry.armed = nil
+            feed(.deadline, to: first.spi, at: now)
+        }
+        schedule()
+    }
+
+    // MARK: From outside
+
+    /// Ends one SA; returns when its Delete is sent.
+    func close(_ spi: IKESPI, _ reason: ClosingReason) {
+        feed(.close(reason), to: spi)
+    }
+
+    /// Ends every SA.
+    func closeAll(_ reason: ClosingReason) {
+        for spi in Array(entries.keys) { feed(.close(reason), to: spi) }
+    }
+
+    /// SAs that are not closed, and work that is under way.
+    var remaining: Int { entries.count }
+
+    /// Waits for what is done outside for every SA.
+    func settleWork() async {
+        for entry in Array(entries.values) { await entry.work?.value }
+    }
+
+    func stop() {
+        timer?.task.cancel()
+        timer = nil
+    }
+
+    private func count(_ name: String) {
+        counts[name, default: 0] &+= 1
+    }
+
+    private func subject(_ entry: Entry, identity: IdentificationPayload? = nil) -> EventLog.Subject {
+        EventLog.Subject(
+            session: String(entry.id), gateway: entry.gateway.name,
+            identity: identity?.description ?? entry.establishment?.peer.description, remote: entry.remote)
+    }
+
+    /// Every IKE SA with its Child SAs, for `ipsec-gwctl sas`.
+    func securityAssociations() -> [SecurityAssociationReport] {
+        let now = MonotonicClock.now
+        return entries.map { spi, entry in
+            let suite = entry.establishment?.suite
+            let since = entry.establishedAt
+            return SecurityAssociationReport(
+                session: entry.hasSession ? String(entry.id) : "", gateway: entry.gateway.name, local: entry.local, remote: entry.remote,
+                initiatorSPI: entry.sa.initiatorSPI, responderSPI: spi, state: entry.sa.stageName,
+                encryption: suite.map { AlgorithmNames.encryption($0.suite) } ?? "",
+                integrity: suite.map { AlgorithmNames.integrity($0.suite) } ?? "",
+                pseudorandomFunction: suite.map { AlgorithmNames.pseudorandomFunction($0.prf) } ?? "",
+                keyExchange: suite.map { AlgorithmNames.keyExchange($0.keyExchange) } ?? "", established: since?.wall,
+                remainingSeconds: since.flatMap { since in suite.map { Self.seconds(since.clock + $0.lifetime - now) } },
+                children: entry.children.compactMap { report($0, since: since, at: now) })
+        }
+    }
+
+    private func report(_ child: ChildSA, since: (wall: Date, clock: Instant)?, at now: Instant) -> ChildReport? {
+        guard let spi = LocalSPI(rawValue: child.inboundSPI), let status = environment.datapath.status(child: spi) else { return nil }
+        return ChildReport(
+            inboundSPI: child.inboundSPI, outboundSPI: child.outboundSPI, encryption: AlgorithmNames.encryption(child.suite.suite),
+            integrity: AlgorithmNames.integrity(child.suite.suite), extendedSequenceNumbers: child.suite.extendedSequenceNumbers,
+            udpEncapsulation: true, localSelectors: child.localSelectors.map(\.description),
+            remoteSelectors: child.remoteSelectors.map(\.description), established: since?.wall ?? Date(),
+            remainingSeconds: since.map { Self.seconds($0.clock + child.lifetime - now) }, sequenceIn: status.highestInbound,
+            sequenceOut: status.lastOutbound,
+            replay: ChildReport.Replay(window: status.replayWindow, recent: status.replayBitmap), worker: status.worker,
+            octetsIn: status.counters.octetsIn, octetsOut: status.counters.octetsOut, packetsIn: status.counters.packetsIn,
+            packetsOut: status.counters.packetsOut)
+    }
+
+    private static func seconds(_ duration: Duration) -> UInt64 {
+        UInt64(max(0, duration.components.seconds))
+    }
+}
+
+/// Session numbers, never repeated while the daemon runs.
+final class SessionNumbers: Sendable {
+    private let last = Atomic<UInt64>(0)
+
+    func next() -> UInt64 { last.add(1, ordering: .relaxed).newValue }
+}

@@ -1,0 +1,159 @@
+import AddressAssignment
+import LinuxIO
+import Logging
+import StateStore
+import Wire
+
+/// Drives the address sources: what they say must be stored is on disk before a client hears of its address.
+actor Addresses {
+    private var pools: [PoolName: LocalPool] = [:]
+    private let store: StateStore
+    private let logger: Logger
+    private var nextRequest: UInt64 = 0
+    private var deadlines: [PoolName: Task<Void, Never>] = [:]
+
+    init(store: StateStore, logger: Logger) {
+        self.store = store
+        self.logger = logger
+    }
+
+    /// Takes up pools, with what an earlier daemon left in the store; called once at start and again at a reload.
+    func configure(_ settings: [LocalPool.Settings], restoring: Bool) async throws(StateStoreError) {
+        let records = restoring ? try store.leases() : []
+        var changes: [StateChange] = []
+        let now = MonotonicClock.now
+        for entry in settings {
+            var outputs: [AddressOutput] = []
+            if var pool = pools[entry.name] {
+                pool.reconfigure(entry, at: now, into: &outputs)
+                pools[entry.name] = pool
+            } else {
+                var pool = LocalPool(entry)
+                pool.restore(records, at: now, into: &outputs)
+                pools[entry.name] = pool
+            }
+            changes += perform(outputs, of: entry.name)
+        }
+        if !changes.isEmpty { try await store.commit(changes) }
+    }
+
+    /// An address for a session, on disk; throws why there is none.
+    func acquire(
+        pool name: PoolName, identity: String, wanted: IPAddress?, family: AddressFamily, session: LeaseSession
+    ) async throws(AddressFailure) -> Lease {
+        guard var pool = pools[name] else { throw .noPool(name) }
+        let id = RequestID(nextRequest)
+        nextRequest &+= 1
+        var outputs: [AddressOutput] = []
+        pool.handle(
+            .request(id, LeaseRequest(identity: identity, wanted: wanted, family: family, session: session)), at: MonotonicClock.now,
+            into: &outputs)
+        pools[name] = pool
+        return try await settle(outputs, of: name, id: id)
+    }
+
+    /// The lease goes to another session of the same identity without being given back (features.md X-8).
+    func takeOver(_ lease: Lease, by session: LeaseSession) async throws(AddressFailure) -> Lease {
+        guard var pool = pools[lease.pool] else { throw .noPool(lease.pool) }
+        let id = RequestID(nextRequest)
+        nextRequest &+= 1
+        var outputs: [AddressOutput] = []
+        pool.handle(.takeOver(id, lease, by: session), at: MonotonicClock.now, into: &outputs)
+        pools[lease.pool] = pool
+        return try await settle(outputs, of: lease.pool, id: id)
+    }
+
+    func release(_ lease: Lease) async {
+        guard var pool = pools[lease.pool] else { return }
+        var outputs: [AddressOutput] = []
+        pool.handle(.release(lease), at: MonotonicClock.now, into: &outputs)
+        pools[lease.pool] = pool
+        let changes = perform(outputs, of: lease.pool)
+        do throws(StateStoreError) {
+            if !changes.isEmpty { try await store.commit(changes) }
+        } catch {
+            // The address stays with its identity after a restart, which is safe: it is the newest record that matters for nobody else.
+            logger.error("a lease could not be stored: \(error)", metadata: ["address": "\(lease.address)"])
+        }
+    }
+
+    private func settle(_ outputs: [AddressOutput], of name: PoolName, id: RequestID) async throws(AddressFailure) -> Lease {
+        var granted: Lease?
+        var refusal: AddressRefusal?
+        for output in outputs {
+            switch output {
+            case .granted(id, let lease): granted = lease
+            case .refused(id, let reason): refusal = reason
+            case .granted, .refused, .store, .forget, .arm: continue
+            }
+        }
+        let changes = perform(outputs, of: name)
+        do throws(StateStoreError) {
+            if !changes.isEmpty { try await store.commit(changes) }
+        } catch {
+            if let granted { await release(granted) }
+            throw .store(error)
+        }
+        if let granted { return granted }
+        throw refusal.map { .refused($0) } ?? .noPool(name)
+    }
+
+    /// What is to be stored; deadlines are armed here.
+    private func perform(_ outputs: [AddressOutput], of name: PoolName) -> [StateChange] {
+        var changes: [StateChange] = []
+        for output in outputs {
+            switch output {
+            case .store(let record): changes.append(.store(record))
+            case .forget(let record): changes.append(.forget(record))
+            case .arm(let instant): arm(name, at: instant)
+            case .granted, .refused: continue
+            }
+        }
+        return changes
+    }
+
+    private func arm(_ name: PoolName, at instant: Instant) {
+        deadlines[name]?.cancel()
+        deadlines[name] = Task { [weak self] in
+            try? await Task.sleep(for: max(.milliseconds(1), instant - MonotonicClock.now))
+            if !Task.isCancelled { await self?.strike(name) }
+        }
+    }
+
+    private func strike(_ name: PoolName) async {
+        guard var pool = pools[name] else { return }
+        var outputs: [AddressOutput] = []
+        pool.handle(.deadline, at: MonotonicClock.now, into: &outputs)
+        pools[name] = pool
+        let changes = perform(outputs, of: name)
+        do throws(StateStoreError) {
+            if !changes.isEmpty { try await store.commit(changes) }
+        } catch {
+            logger.error("leases could not be stored: \(error)")
+        }
+    }
+
+    func occupancy() -> [(name: PoolName, status: LocalPool.Status)] {
+        pools.values.map { ($0.settings.name, $0.status) }.sorted { "\($0.name)" < "\($1.name)" }
+    }
+
+    func stop() {
+        for task in deadlines.values { task.cancel() }
+        deadlines = [:]
+    }
+}
+
+/// Why there is no address; the text goes to the log, INTERNAL_ADDRESS_FAILURE to the client.
+enum AddressFailure: Error, CustomStringConvertible {
+    case noPool(PoolName)
+    case refused(AddressRefusal)
+    case store(StateStoreError)
+
+    var description: String {
+        switch self {
+        case .noPool(let name): "pool \(name) is not configured"
+        case .refused(let refusal): "\(refusal)"
+        case .store(let error): "the lease could not be stored: \(error)"
+        }
+    }
+}

@@ -1,0 +1,34 @@
+import AddressAssignment
+import ESP
+import IKE
+import IKEMessages
+import Wire
+
+/// One `ipsec-gateway` as it runs: what its IKE SAs and sessions are made from. A reload replaces it whole.
+struct GatewayRuntime: Sendable {
+    var name: String
+    var address: IPAddress
+    var profile: GatewayProfile
+    var sharedKey: Secret<[UInt8]>?
+    var template: TunnelTemplate
+    var service: String
+    var interface: String
+    /// Local address assignment (features.md ADDR-4); nil: no IPv4 addresses here.
+    var ipv4Pool: PoolName?
+    var uniqueness: Uniqueness
+    /// 0: no limit.
+    var maximumSessionsPerUser: Int
+    var sessionLimitAction: SessionLimitAction
+
+    /// The credential of a client, or why there is none. PSK until certificates and EAP come.
+    func credential(for question: PeerQuestion) -> PeerAnswer {
+        switch question.method {
+        case nil: return .refused("it asks for EAP, and gateway \(name) authenticates by pre-shared key; set the client to PSK")
+        case .some(.sharedKey):
+            guard let sharedKey else { return .refused("gateway \(name) has no pre-shared key") }
+            return .sharedKey(sharedKey)
+        case .some(let method):
+            return .refused("its authentication method \(method.rawValue) is not a pre-shared key, which gateway \(name) asks for")
+        }
+    }
+}

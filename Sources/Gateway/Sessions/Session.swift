@@ -1,0 +1,76 @@
+import AddressAssignment
+import Datapath
+import FoundationEssentials
+import GatewayCrypto
+import IKE
+import IKEMessages
+import Wire
+
+/// Where an IKE SA lives: the shard that owns it, and its responder SPI.
+struct SAReference: Hashable, Sendable {
+    let shard: Int
+    let spi: IKESPI
+}
+
+/// One client's session, from the verified AUTH value to the last octet.
+struct Session: Sendable {
+    let id: UInt64
+    /// The authenticated name: what accounting reports, and what limits count.
+    let name: String
+    /// IDi, escaped.
+    let identity: String
+    /// IDi as it was sent: sessions of one name and one IDi replace each other (features.md X-11).
+    let identityBody: [UInt8]
+    let gateway: GatewayRuntime
+    let sa: SAReference
+    let local: Endpoint
+    var remote: Endpoint
+    let worker: Int
+    var lease: Lease?
+    var tunnel: TunnelID?
+    var children: Set<UInt32> = []
+    var established: Date?
+    var accountingID: String
+    /// Set once the session is being taken down; everyone else waits for it.
+    var teardown: Task<Void, Never>?
+
+    var addresses: [IPAddress] { lease.map { [$0.address] } ?? [] }
+
+    var subject: EventLog.Subject {
+        EventLog.Subject(session: String(id), gateway: gateway.name, identity: identity, remote: remote, addresses: addresses)
+    }
+}
+
+/// The identity text of features.md ADDR-8: one type octet (its own numbering), then the text; what leases are remembered by.
+enum LeaseIdentity {
+    /// KEY_ID 0, IPv4 1, DN 2, FQDN 3, RFC822 4, IPv6 5.
+    static func text(_ identity: IdentificationPayload) -> String {
+        let number: Int
+        switch identity.type {
+        case .keyID: number = 0
+        case .ipv4Address: number = 1
+        case .derASN1DN: number = 2
+        case .fqdn: number = 3
+        case .rfc822Address: number = 4
+        case .ipv6Address: number = 5
+        default: number = 0
+        }
+        let value = identity.ipAddress?.description ?? Self.value(identity)
+        let whole = "\(number)\(value)"
+        return whole.utf8.count <= 253 ? whole : "sha256:" + digest(identity)
+    }
+
+    /// Names as they are where they are plain text, anything else in hexadecimal.
+    private static func value(_ identity: IdentificationPayload) -> String {
+        switch identity.type {
+        case .fqdn, .rfc822Address, .keyID:
+            let printable = identity.data.allSatisfy { (0x21...0x7e).contains($0) }
+            return printable ? String(decoding: identity.data, as: UTF8.self) : "0x" + identity.data.hexadecimal
+        default: return "0x" + identity.data.hexadecimal
+        }
+    }
+
+    private static func digest(_ identity: IdentificationPayload) -> String {
+        Digest.sha256(identity.body).hexadecimal
+    }
+}

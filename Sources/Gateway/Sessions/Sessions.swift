@@ -1,0 +1,235 @@
+import AddressAssignment
+import Datapath
+import ESP
+import FoundationEssentials
+import GatewayCrypto
+import IKE
+import IKEMessages
+import LinuxIO
+import Logging
+import Wire
+
+/// Every session of the daemon: who may come, with which address, and how it ends. An address has one owner, always (invariant I2): a session's
+/// tunnel is out of every worker before its address goes to another.
+actor Sessions {
+    private var sessions: [UInt64: Session] = [:]
+    private var byName: [String: Set<UInt64>] = [:]
+    private var byTunnel: [TunnelID: UInt64] = [:]
+    private var byChild: [UInt32: UInt64] = [:]
+    private var accountingIDs: [String: Int] = [:]
+    private var accountingSecond: Int64 = 0
+    private let addresses: Addresses
+    private let datapath: Datapath
+    private let log: EventLog
+    private let close: @Sendable (SAReference, ClosingReason) async -> Void
+    private(set) var isStopping = false
+
+    /// Sessions at once (threats.md: every table has a cap).
+    static let most = 1 << 18
+
+    init(
+        addresses: Addresses, datapath: Datapath, log: EventLog, close: @escaping @Sendable (SAReference, ClosingReason) async -> Void
+    ) {
+        self.addresses = addresses
+        self.datapath = datapath
+        self.log = log
+        self.close = close
+    }
+
+    // MARK: Coming
+
+    /// A client whose AUTH value was verified wants in: uniqueness and limits first, then its address.
+    func admit(
+        _ question: AddressQuestion, id: UInt64, sa: SAReference, local: Endpoint, gateway: GatewayRuntime
+    ) async -> AddressAnswer {
+        guard !isStopping, sessions.count < Self.most else { return .refused("the gateway takes no more sessions") }
+        let name = question.peer.description
+        let body = question.peer.body
+        let same = (byName[name] ?? []).compactMap { sessions[$0] }.sorted { $0.id < $1.id }
+        let doubles = same.filter { $0.identityBody == body }
+        if !doubles.isEmpty, gateway.uniqueness == .keep, !question.initialContact {
+            return .refused("a session of \(name) stands already, and uniqueness: keep lets no second one in")
+        }
+        var replaced = gateway.uniqueness == .replace || question.initialContact ? doubles : []
+        let staying = same.filter { candidate in !replaced.contains { $0.id == candidate.id } }
+        if gateway.maximumSessionsPerUser > 0, staying.count >= gateway.maximumSessionsPerUser {
+            switch gateway.sessionLimitAction {
+            case .reject: return .refused("\(name) has \(staying.count) sessions, as many as max-sessions-per-user allows")
+            case .replaceOldest: replaced += staying.prefix(staying.count - gateway.maximumSessionsPerUser + 1)
+            }
+        }
+        let session = Session(
+            id: id, name: name, identity: name, identityBody: body, gateway: gateway, sa: sa, local: local, remote: question.remote,
+            worker: datapath.homeWorker(), accountingID: accountingID(local: local, remote: question.remote))
+        sessions[id] = session
+        byName[name, default: []].insert(id)
+        log.authenticated(session.subject, name: name, method: "psk")
+
+        let inherited = await replace(replaced, for: session)
+        return await assign(question, session: session, inherited: inherited)
+    }
+
+    /// Ends the sessions that the new one replaces; the address of the newest of the same IDi is kept for it (features.md X-8).
+    private func replace(_ replaced: [Session], for session: Session) async -> Lease? {
+        var inherited: Lease?
+        for old in replaced.reversed() {
+            if inherited == nil, old.identityBody == session.identityBody, old.lease?.pool == session.gateway.ipv4Pool,
+                let lease = sessions[old.id]?.lease
+            {
+                inherited = lease
+                sessions[old.id]?.lease = nil
+            }
+            await close(old.sa, .replaced)
+            await end(old.id, .replaced)
+        }
+        return inherited
+    }
+
+    private func assign(_ question: AddressQuestion, session: Session, inherited: Lease?) async -> AddressAnswer {
+        let id = LeaseSession(session.id)
+        let lease: Lease
+        do throws(AddressFailure) {
+            if let inherited {
+                lease = try await addresses.takeOver(inherited, by: id)
+            } else {
+                guard question.wish.ipv4, let pool = session.gateway.ipv4Pool else {
+                    return .unavailable("gateway \(session.gateway.name) has no addresses of the family it asks for")
+                }
+                lease = try await addresses.acquire(
+                    pool: pool, identity: LeaseIdentity.text(question.peer), wanted: question.wish.preferredIPv4, family: .ipv4, session: id)
+            }
+        } catch {
+            if case .refused(.exhausted(let pool)) = error { log.poolExhausted(session.subject, pool: "\(pool)") }
+            return .unavailable("\(error)")
+        }
+        // The SA may have ended while the lease was on its way to the disk.
+        guard sessions[session.id] != nil, sessions[session.id]?.teardown == nil else {
+            await addresses.release(lease)
+            return .refused("the login was given up")
+        }
+        sessions[session.id]?.lease = lease
+        return .granted(AddressGrant(ipv4: lease.address, ipv4Netmask: lease.subnet.netmask, dns: lease.dns))
+    }
+
+    /// Acct-Session-Id, features.md RAD-3: local-remote:port-seconds, with -n when two would get the same within a second.
+    private func accountingID(local: Endpoint, remote: Endpoint) -> String {
+        let now = WallClock.seconds
+        if now != accountingSecond {
+            accountingSecond = now
+            accountingIDs = [:]
+        }
+        let plain = "\(local.address.family == .ipv4 ? "\(local.address)" : "[\(local.address)]")-\(remote)-\(now)"
+        let count = accountingIDs[plain, default: 0]
+        accountingIDs[plain] = count + 1
+        return count == 0 ? plain : "\(plain)-\(count)"
+    }
+
+    /// The worker of a session, for its SPIs.
+    func worker(of id: UInt64) -> Int? { sessions[id]?.worker }
+
+    // MARK: Child SAs
+
+    /// Puts a Child SA into the datapath; nil when that failed or the session is gone.
+    func install(_ child: ChildSA, keys: Handover<ChildKeys>, session id: UInt64) async -> TunnelID? {
+        guard let session = sessions[id], session.teardown == nil, let keys = keys.take(),
+            let inbound = LocalSPI(rawValue: child.inboundSPI)
+        else { return nil }
+        var tunnel = session.tunnel
+        if tunnel == nil {
+            var settings = TunnelSettings(session.gateway.template)
+            settings.followsPeer = child.peerBehindNAT
+            tunnel = datapath.open(
+                tunnel: TunnelSpec(
+                    worker: session.worker, interface: session.gateway.interface, innerAddresses: child.grant.addresses, settings: settings,
+                    peer: child.remote, local: child.local))
+        }
+        guard let tunnel else { return nil }
+        sessions[id]?.tunnel = tunnel
+        byTunnel[tunnel] = id
+        let spec = ChildSASpec(
+            tunnel: tunnel, inbound: inbound, outbound: child.outboundSPI,
+            suite: ESPSuite(protection: child.suite.suite, extendedSequenceNumbers: child.suite.extendedSequenceNumbers),
+            keys: ChildSAKeys(keys), selectors: Selectors(child), replayWindow: session.gateway.template.replayWindow)
+        do throws(DatapathError) {
+            try await datapath.install(spec)
+        } catch {
+            log.failed(session.subject, "a Child SA could not be installed: \(error)")
+            return nil
+        }
+        guard sessions[id] != nil else { return nil }
+        sessions[id]?.children.insert(child.inboundSPI)
+        byChild[child.inboundSPI] = id
+        return tunnel
+    }
+
+    func retire(_ spi: UInt32, session id: UInt64) async {
+        sessions[id]?.children.remove(spi)
+        byChild[spi] = nil
+        if let local = LocalSPI(rawValue: spi) { _ = await datapath.retire(child: local) }
+    }
+
+    func established(_ establishment: Establishment, session id: UInt64) {
+        guard sessions[id] != nil else { return }
+        sessions[id]?.established = Date()
+        guard let session = sessions[id], let child = establishment.child else { return }
+        log.established(
+            session.subject, name: session.name, service: session.gateway.service, interface: session.gateway.interface,
+            algorithms: AlgorithmNames.text(child.suite))
+    }
+
+    func moved(_ id: UInt64, to remote: Endpoint) {
+        guard let session = sessions[id], session.remote != remote else { return }
+        sessions[id]?.remote = remote
+        if let tunnel = session.tunnel { datapath.move(tunnel: tunnel, to: remote) }
+        guard session.established != nil, let now = sessions[id] else { return }
+        log.moved(now.subject, from: session.remote)
+    }
+
+    // MARK: Going
+
+    /// Takes a session down, once: out of every worker, counters read, lease given back. Returns when that is done, whoever began it.
+    func end(_ id: UInt64, _ reason: ClosingReason) async {
+        guard let session = sessions[id] else { return }
+        if let running = session.teardown {
+            await running.value
+            return
+        }
+        let task = Task { await self.takeDown(id, reason) }
+        sessions[id]?.teardown = task
+        await task.value
+    }
+
+    private func takeDown(_ id: UInt64, _ reason: ClosingReason) async {
+        guard let session = sessions[id] else { return }
+        var counters = TunnelCounters()
+        if let tunnel = session.tunnel {
+            counters = await datapath.close(tunnel: tunnel)
+            byTunnel[tunnel] = nil
+        }
+        for child in session.children { byChild[child] = nil }
+        // Read again: the lease may have come, or gone to a successor, in the meantime.
+        if let lease = sessions[id]?.lease { await addresses.release(lease) }
+        sessions[id] = nil
+        byName[session.name]?.remove(id)
+        if byName[session.name]?.isEmpty == true { byName[session.name] = nil }
+        guard let since = session.established else { return }
+        log.closed(
+            session.subject, name: session.name, reason: reason.plain, seconds: UInt64(max(0, Date().timeIntervalSince(since))),
+            octetsIn: counters.octetsIn, octetsOut: counters.octetsOut)
+    }
+
+    /// Waits until every session that is being taken down is.
+    func settle() async {
+        for id in Array(sessions.keys) { await end(id, .shutdown) }
+    }
+
+    /// No further sessions: the daemon stops.
+    func stop() { isStopping = true }
+
+    // MARK: Looking
+
+    var all: [Session] { sessions.values.filter { $0.established != nil }.sorted { $0.id < $1.id } }
+    var count: Int { sessions.count { $0.value.established != nil } }
+    func owner(of tunnel: TunnelID) -> Session? { byTunnel[tunnel].flatMap { sessions[$0] } }
+    func owner(of child: UInt32) -> Session? { byChild[child].flatMap { sessions[$0] } }
+}

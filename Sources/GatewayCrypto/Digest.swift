@@ -1,0 +1,62 @@
+/// A hash function: the rows that HMAC, PRF and Digest are built on.
+enum HashFunction: Int, Sendable, CaseIterable {
+    case sha1, sha256, sha384, sha512
+
+    /// The place in a table made from `allCases`.
+    var index: Int { rawValue }
+
+    /// Octets of a digest.
+    var outputLength: Int {
+        switch self {
+        case .sha1: 20
+        case .sha256: 32
+        case .sha384: 48
+        case .sha512: 64
+        }
+    }
+
+    /// Octets that the compression function takes at once: HMAC pads its key to as many (RFC 2104).
+    var blockLength: Int {
+        switch self {
+        case .sha1, .sha256: 64
+        case .sha384, .sha512: 128
+        }
+    }
+
+    /// The name that the library fetches it by.
+    var libraryName: String {
+        switch self {
+        case .sha1: "SHA1"
+        case .sha256: "SHA2-256"
+        case .sha384: "SHA2-384"
+        case .sha512: "SHA2-512"
+        }
+    }
+}
+
+/// Digests of whole octet strings (FIPS 180-4), such as those of NAT detection and certificate requests.
+package enum Digest {
+    package static func sha1(_ octets: [UInt8]) -> [UInt8] { compute(.sha1, octets) }
+    package static func sha256(_ octets: [UInt8]) -> [UInt8] { compute(.sha256, octets) }
+    package static func sha384(_ octets: [UInt8]) -> [UInt8] { compute(.sha384, octets) }
+    package static func sha512(_ octets: [UInt8]) -> [UInt8] { compute(.sha512, octets) }
+
+    private static func compute(_ function: HashFunction, _ octets: [UInt8]) -> [UInt8] {
+        var digest = [UInt8](repeating: 0, count: function.outputLength)
+        let done = unsafe digest.withUnsafeMutableBytes { into in
+            unsafe octets.withUnsafeBytes { unsafe LibCrypto.digest(function, $0, into: into) }
+        }
+        // Only a library without the function gets here, whatever the octets: going on with a made-up digest would be worse.
+        guard done else { fatalError("\(CryptoLibrary.version) has no \(function.libraryName)") }
+        return digest
+    }
+}
+
+/// What is linked in.
+package enum CryptoLibrary {
+    package static var version: String { LibCrypto.version }
+
+    /// Has the library wipe what it frees, and so what its own code leaves there (threats.md P28, I11). The first thing a program does:
+    /// false, and nothing changed, once the library was used.
+    package static func wipeFreedMemory() -> Bool { LibCrypto.wipeFreedMemory() }
+}

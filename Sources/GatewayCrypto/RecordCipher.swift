@@ -1,0 +1,100 @@
+/// Seals or opens SK payloads and ESP packets in place: keyed once, nothing allocated, locked or counted per call.
+///
+/// With an AEAD the nonce is salt | iv, and `aad` is authenticated along. With cipher and MAC the MAC covers aad | iv | text | macTrailer
+/// (the high half of an extended sequence number, or nothing); it is written after encryption and verified before decryption.
+package struct RecordCipher: ~Copyable, Sendable {
+    /// What a key is for; never both (threats.md P27).
+    package enum Direction: Hashable, Sendable { case seal, open }
+
+    package let suite: ProtectionSuite
+    package let direction: Direction
+    private var cipher: CipherContext
+    private var mac: HMAC?
+    /// Salt | room for the IV.
+    private let nonce: SecretOctets
+    private let saltLength: Int
+
+    /// Throws `.badLength` unless both keys have the suite's lengths, else `.library`.
+    package init(
+        _ suite: ProtectionSuite, encryptionKey: borrowing SecretOctets, integrityKey: borrowing SecretOctets,
+        direction: Direction
+    ) throws(CryptoError) {
+        guard encryptionKey.count == suite.encryptionKeyLength, integrityKey.count == suite.integrityKeyLength else {
+            throw .badLength
+        }
+        let row = suite.cipher
+        let key = try encryptionKey.slice(0..<row.keyLength)
+        var nonce = try encryptionKey.slice(row.keyLength..<suite.encryptionKeyLength)
+        nonce.append([UInt8](repeating: 0, count: row.ivLength))
+        let cipher = try CipherContext(row, key: key, seals: direction == .seal)
+        let mac = try Self.mac(suite.mac, key: integrityKey)
+        self.suite = suite
+        self.direction = direction
+        self.cipher = cipher
+        self.mac = mac
+        self.nonce = nonce
+        saltLength = row.saltLength
+    }
+
+    private static func mac(_ row: MACRow?, key: borrowing SecretOctets) throws(CryptoError) -> HMAC? {
+        guard let row else { return nil }
+        return try HMAC(row.function, key: key)
+    }
+
+    /// Encrypts `text` in place and writes the ICV. False, with nothing to be sent, when a length does not fit the suite.
+    @_noLocks package mutating func seal(
+        aad: UnsafeRawBufferPointer, iv: UnsafeRawBufferPointer, text: UnsafeMutableRawBufferPointer,
+        macTrailer: UnsafeRawBufferPointer, icv: UnsafeMutableRawBufferPointer
+    ) -> Bool {
+        guard direction == .seal, unsafe fits(iv, text, macTrailer, icvCount: icv.count), unsafe restart(iv) else {
+            return false
+        }
+        if suite.isAEAD {
+            return unsafe cipher.authenticate(aad) && cipher.transform(text) && cipher.finish() && cipher.writeTag(icv)
+        }
+        return unsafe cipher.transform(text) && cipher.finish()
+            && authenticate(aad, iv, UnsafeRawBufferPointer(text), macTrailer) && mac?.copyResult(into: icv) == true
+    }
+
+    /// Verifies the ICV and decrypts `text` in place. False when the ICV or a length does not fit; `text` then holds ciphertext or zeros.
+    @_noLocks package mutating func open(
+        aad: UnsafeRawBufferPointer, iv: UnsafeRawBufferPointer, text: UnsafeMutableRawBufferPointer,
+        macTrailer: UnsafeRawBufferPointer, icv: UnsafeRawBufferPointer
+    ) -> Bool {
+        guard direction == .open, unsafe fits(iv, text, macTrailer, icvCount: icv.count), unsafe restart(iv) else {
+            return false
+        }
+        if suite.isAEAD {
+            let valid = unsafe cipher.expectTag(icv) && cipher.authenticate(aad) && cipher.transform(text) && cipher.finish()
+            if !valid { unsafe LibCrypto.wipe(text) }  // GCM decrypts before it knows: unverified text goes to nobody
+            return valid
+        }
+        guard unsafe authenticate(aad, iv, UnsafeRawBufferPointer(text), macTrailer), unsafe mac?.resultBegins(with: icv) == true
+        else { return false }
+        return unsafe cipher.transform(text) && cipher.finish()
+    }
+
+    private func fits(
+        _ iv: UnsafeRawBufferPointer, _ text: UnsafeMutableRawBufferPointer, _ macTrailer: UnsafeRawBufferPointer,
+        icvCount: Int
+    ) -> Bool {
+        guard iv.count == suite.ivLength, icvCount == suite.icvLength else { return false }
+        // An AEAD has no MAC for a trailer to go into: a caller that passes one would believe it authenticated.
+        if suite.isAEAD { return macTrailer.count == 0 }
+        return text.count > 0 && text.count % suite.blockLength == 0
+    }
+
+    private mutating func restart(_ iv: UnsafeRawBufferPointer) -> Bool {
+        let room = unsafe UnsafeMutableRawBufferPointer(start: nonce.base + saltLength, count: suite.ivLength)
+        return unsafe LibCrypto.copyPrefix(iv, into: room)
+            && cipher.restart(UnsafeRawBufferPointer(start: nonce.base, count: saltLength + suite.ivLength))
+    }
+
+    private mutating func authenticate(
+        _ aad: UnsafeRawBufferPointer, _ iv: UnsafeRawBufferPointer, _ text: UnsafeRawBufferPointer,
+        _ trailer: UnsafeRawBufferPointer
+    ) -> Bool {
+        unsafe mac?.begin() == true && mac?.absorb(aad) == true && mac?.absorb(iv) == true && mac?.absorb(text) == true
+            && mac?.absorb(trailer) == true && mac?.finish() == true
+    }
+}

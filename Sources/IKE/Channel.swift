@@ -1,0 +1,174 @@
+import GatewayCrypto
+import IKEMessages
+import Wire
+
+/// What every stage after the key exchange shares: SPIs, path, protection, windows and deadlines of one IKE SA.
+struct Channel: ~Copyable, Sendable {
+    let initiatorSPI: IKESPI
+    let responderSPI: IKESPI
+    /// Where the client is now, and where it talks to us.
+    var local: Endpoint
+    var remote: Endpoint
+    var nat: NATState
+    var protection: Protection
+    var requests: RequestWindow
+    var outstanding: OutstandingRequest?
+    /// Requests that wait for the window (size 1).
+    var queued: [(RequestPurpose, [Payload])] = []
+    var nextRequestID: UInt32 = 0
+    /// The last time the client proved to be alive.
+    var lastHeard: Instant
+    var deadlines = Deadlines<SADeadline>()
+    let entropy: any Entropy
+    /// How liveness checks are repeated.
+    let liveness: RetransmissionSchedule
+
+    /// Requests of our own that may wait at once.
+    static let mostQueuedRequests = 8
+
+    /// What a datagram came to.
+    enum Arrival {
+        case request(ExchangeType, id: UInt32, [Payload])
+        case faultyRequest(ExchangeType, id: UInt32, MessageError)
+        case response(RequestPurpose, [Payload])
+        case nothing
+    }
+
+    /// Takes a datagram through header, window and ICV, in this order; what fails costs one counted drop or the cached response.
+    mutating func receive(_ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]) -> Arrival {
+        let message: IKEMessage
+        do throws(MessageError) {
+            message = try IKEMessage(parsing: datagram.octets)
+        } catch {
+            return drop(.malformed, into: &outputs)
+        }
+        let header = message.header
+        guard header.initiatorSPI == initiatorSPI, header.responderSPI == responderSPI, header.isFromInitiator else {
+            return drop(.wrongDirection, into: &outputs)
+        }
+        guard let encrypted = message.encryptedPayload, message.payloads.count == 1 else {
+            return drop(message.payloads.contains { $0.type == .encryptedFragment } ? .fragment : .notEncrypted, into: &outputs)
+        }
+        return header.isResponse
+            ? receiveResponse(header, encrypted, datagram, at: now, into: &outputs)
+            : receiveRequest(header, encrypted, datagram, at: now, into: &outputs)
+    }
+
+    private mutating func receiveRequest(
+        _ header: IKEHeader, _ encrypted: EncryptedPayload, _ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]
+    ) -> Arrival {
+        switch requests.place(of: header.messageID, request: datagram.octets) {
+        case .outside: return drop(requests.isBusy ? .stillWorking : .outsideWindow, into: &outputs)
+        case .repeated(let response):
+            outputs.append(.send(IKEDatagram(response, local: datagram.local, remote: datagram.remote)))
+            return .nothing
+        case .expected: break
+        }
+        switch protection.open(datagram.octets, encrypted) {
+        case .unauthentic: return drop(.unauthentic, into: &outputs)
+        case .faulty(let error):
+            accepted(datagram, at: now, into: &outputs)
+            return .faultyRequest(header.exchange, id: header.messageID, error)
+        case .payloads(let payloads):
+            return .request(header.exchange, id: header.messageID, payloads)
+        }
+    }
+
+    /// The stage takes the request: its copies are dropped until `respond`, and the client is where it came from.
+    mutating func accepted(_ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]) {
+        requests.accept(datagram.octets)
+        heard(from: datagram, at: now, into: &outputs)
+    }
+
+    private mutating func receiveResponse(
+        _ header: IKEHeader, _ encrypted: EncryptedPayload, _ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]
+    ) -> Arrival {
+        guard let waiting = outstanding, waiting.id == header.messageID, waiting.exchange == header.exchange else {
+            return drop(.unsolicitedResponse, into: &outputs)
+        }
+        let payloads: [Payload]
+        switch protection.open(datagram.octets, encrypted) {
+        case .unauthentic: return drop(.unauthentic, into: &outputs)
+        // Authentic and malformed: the exchange is over all the same, with nothing learned from it.
+        case .faulty: payloads = []
+        case .payloads(let inner): payloads = inner
+        }
+        outstanding = nil
+        deadlines[.retransmit] = nil
+        heard(from: datagram, at: now, into: &outputs)
+        sendQueued(at: now, into: &outputs)
+        return .response(waiting.purpose, payloads)
+    }
+
+    /// An authentic, new message: liveness evidence, and the newest place of a client behind a NAT (RFC 7296 section 2.23).
+    private mutating func heard(from datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]) {
+        lastHeard = max(lastHeard, now)
+        guard datagram.remote != remote || datagram.local != local else { return }
+        let floating = local.port != datagram.local.port
+        guard floating || nat.peerBehindNAT else { return }
+        local = datagram.local
+        remote = datagram.remote
+        outputs.append(.moved(remote))
+    }
+
+    private func drop(_ reason: MessageDrop, into outputs: inout [Output]) -> Arrival {
+        outputs.append(.dropped(reason))
+        return .nothing
+    }
+
+    /// Answers the request taken last; the octets are kept for its repetitions.
+    mutating func respond(_ exchange: ExchangeType, id: UInt32, _ payloads: [Payload], into outputs: inout [Output]) {
+        let header = IKEHeader(
+            initiatorSPI: initiatorSPI, responderSPI: responderSPI, exchange: exchange, flags: .response, messageID: id)
+        guard let octets = protection.seal(header, payloads, entropy: entropy) else { return }
+        requests.answered(octets)
+        outputs.append(.send(IKEDatagram(octets, local: local, remote: remote)))
+    }
+
+    mutating func respond(_ exchange: ExchangeType, id: UInt32, error: ExchangeError, into outputs: inout [Output]) {
+        respond(exchange, id: id, [.notify(error.notify)], into: &outputs)
+    }
+
+    /// Sends an INFORMATIONAL request of our own, or queues it behind the one under way.
+    mutating func request(_ purpose: RequestPurpose, _ payloads: [Payload], at now: Instant, into outputs: inout [Output]) {
+        guard outstanding == nil else {
+            if queued.count < Self.mostQueuedRequests, !queued.contains(where: { $0.0 == purpose }) { queued.append((purpose, payloads)) }
+            return
+        }
+        // Message ID 2^32 - 1 must not wrap: the SA has long passed its lifetime by then (RFC 7296 section 2.2).
+        guard nextRequestID < .max else { return }
+        let header = IKEHeader(
+            initiatorSPI: initiatorSPI, responderSPI: responderSPI, exchange: .informational, flags: [], messageID: nextRequestID)
+        guard let octets = protection.seal(header, payloads, entropy: entropy) else { return }
+        outstanding = OutstandingRequest(id: nextRequestID, exchange: .informational, purpose: purpose, octets: octets, attempts: 1)
+        nextRequestID += 1
+        outputs.append(.send(IKEDatagram(octets, local: local, remote: remote)))
+        deadlines[.retransmit] = schedule(purpose).pause(after: 1).map { now + $0 }
+    }
+
+    private mutating func sendQueued(at now: Instant, into outputs: inout [Output]) {
+        guard outstanding == nil, !queued.isEmpty else { return }
+        let (purpose, payloads) = queued.removeFirst()
+        request(purpose, payloads, at: now, into: &outputs)
+    }
+
+    private func schedule(_ purpose: RequestPurpose) -> RetransmissionSchedule {
+        switch purpose {
+        case .liveness: return liveness
+        case .deleteIKESA: return .delete
+        case .deleteChildSA: return .request
+        }
+    }
+
+    /// The retransmission deadline struck: sends the same octets again, or says that the peer is dead.
+    mutating func retransmit(at now: Instant, into outputs: inout [Output]) -> Bool {
+        guard var waiting = outstanding else { return true }
+        let schedule = schedule(waiting.purpose)
+        guard waiting.attempts < schedule.pauses.count else { return false }
+        waiting.attempts += 1
+        outstanding = waiting
+        outputs.append(.send(IKEDatagram(waiting.octets, local: local, remote: remote)))
+        deadlines[.retransmit] = schedule.pause(after: waiting.attempts).map { now + $0 }
+        return true
+    }
+}

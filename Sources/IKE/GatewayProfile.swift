@@ -1,0 +1,47 @@
+package import IKEMessages
+import Wire
+
+/// What an `ipsec-gateway` gives every IKE SA born at it: policy, proposals, identity and selectors.
+package struct GatewayProfile: Sendable {
+    package var name: String
+    package var policy: IKEPolicy
+    /// In order of preference.
+    package var childTransforms: [IPsecTransform]
+    /// Our IDr.
+    package var identity: IdentificationPayload
+    /// nil: everything in the families of the assigned addresses (configuration.md).
+    package var selectors: TrafficSelectorList?
+
+    package init(
+        name: String, policy: IKEPolicy, childTransforms: [IPsecTransform], identity: IdentificationPayload, selectors: TrafficSelectorList?
+    ) {
+        self.name = name
+        self.policy = policy
+        self.childTransforms = childTransforms
+        self.identity = identity
+        self.selectors = selectors
+    }
+
+    /// TSr as far as we allow it.
+    var localSelectors: [TrafficSelector] {
+        guard let selectors else { return [.all(.ipv4), .all(.ipv6)] }
+        return selectors.local.map {
+            TrafficSelector(ipProtocol: $0.ipProtocol, startPort: $0.ports.lowerBound, endPort: $0.ports.upperBound, addresses: $0.addresses)
+        }
+    }
+
+    var liveness: RetransmissionSchedule {
+        let detection = policy.deadPeerDetection ?? IKEPolicy.DeadPeerDetection()
+        return .liveness(interval: detection.interval, maxRetries: detection.maximumRetries)
+    }
+}
+
+extension GatewayProfile {
+    /// Attributes that are sent unasked (RAD-11).
+    var unsolicited: Set<ConfigurationAttributeType> {
+        var types: Set<ConfigurationAttributeType> = []
+        if policy.relayUnsolicited.ip4DNS { types.insert(.internalIP4DNS) }
+        if policy.relayUnsolicited.ip6DNS { types.insert(.internalIP6DNS) }
+        return types
+    }
+}

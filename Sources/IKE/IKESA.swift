@@ -1,0 +1,132 @@
+import GatewayCrypto
+package import IKEMessages
+package import Wire
+
+// Start reading here. One IKE SA is one state machine without I/O: an `Input` goes in, `Output`s come out, and `takeKeys` hands over what an
+// `Output` must not carry. A login runs through these stages, each a file in Stages/:
+//
+//   Initiation ──> AwaitingKeys ──> AwaitingAuth ──ask(peer)──> AwaitingPeer ──ask(address)──> AwaitingAddress
+//   (IKE_SA_INIT)  (IKE_AUTH yet    (keys are            (the AUTH value is                     │ ask(childSPI)
+//                   to come)         there)               verified here)                        v
+//                                            Established <── installed ── AwaitingInstall <── install
+//                                                 │  Delete, dead peer, lifetime, operator
+//                                                 v
+//                                             Deleting ──> closed           Lingering: repeats a last response, then closed
+//
+// Certificates, EAP and RADIUS are further answers to ask(peer); rekeys are further exchanges of `Established`.
+
+/// One IKE SA as responder; RFC 7296. A pure state machine.
+package struct IKESA: ~Copyable, Sendable {
+    package let initiatorSPI: IKESPI
+    package let responderSPI: IKESPI
+    private var stage: Stage
+
+    enum Stage: ~Copyable, Sendable {
+        case awaitingKeys(AwaitingKeys)
+        case awaitingAuth(AwaitingAuth)
+        case awaitingPeer(AwaitingPeer)
+        case awaitingAddress(AwaitingAddress)
+        case awaitingInstall(AwaitingInstall)
+        case established(Established)
+        case deleting(Deleting)
+        case lingering(Lingering)
+        case closed
+    }
+
+    init(initiatorSPI: IKESPI, responderSPI: IKESPI, first: consuming AwaitingKeys) {
+        self.initiatorSPI = initiatorSPI
+        self.responderSPI = responderSPI
+        stage = .awaitingKeys(first)
+    }
+
+    /// Feeds one input and appends what the driver must now do to `outputs`.
+    package mutating func handle(_ input: Input, at now: Instant, into outputs: inout [Output]) {
+        stage = exchange(&stage, with: .closed).advance(on: input, at: now, into: &outputs)
+    }
+
+    /// When `.deadline` is to be fed next.
+    package var nextDeadline: Instant? {
+        switch stage {
+        case .awaitingKeys(let stage): stage.deadline
+        case .awaitingAuth(let stage): stage.login.channel.deadlines.next
+        case .awaitingPeer(let stage): stage.login.channel.deadlines.next
+        case .awaitingAddress(let stage): stage.login.channel.deadlines.next
+        case .awaitingInstall(let stage): stage.login.channel.deadlines.next
+        case .established(let stage): stage.channel.deadlines.next
+        case .deleting(let stage): stage.channel.deadlines.next
+        case .lingering(let stage): stage.channel.deadlines.next
+        case .closed: nil
+        }
+    }
+
+    /// The keys of the Child SA that `.install` named; each can be taken while its installation is awaited.
+    package func takeKeys(inboundSPI: UInt32) -> ChildKeys? {
+        switch stage {
+        case .awaitingInstall(let stage) where stage.child.inboundSPI == inboundSPI: stage.childKeys()
+        default: nil
+        }
+    }
+
+    /// The IKE_SA_INIT response, for a repeated request; nil once IKE_AUTH was taken (threats.md P8).
+    package var initResponse: [UInt8]? {
+        switch stage {
+        case .awaitingKeys(let stage): stage.signed.response
+        case .awaitingAuth(let stage): stage.login.signed.response
+        default: nil
+        }
+    }
+
+    /// The stage's name, for tables and logs.
+    package var stageName: String {
+        switch stage {
+        case .awaitingKeys: "half-open"
+        case .awaitingAuth: "half-open"
+        case .awaitingPeer: "awaiting-credentials"
+        case .awaitingAddress: "awaiting-address"
+        case .awaitingInstall: "installing"
+        case .established: "established"
+        case .deleting: "deleting"
+        case .lingering: "lingering"
+        case .closed: "closed"
+        }
+    }
+
+    package var isClosed: Bool {
+        switch stage {
+        case .closed: true
+        default: false
+        }
+    }
+
+    package var isEstablished: Bool {
+        switch stage {
+        case .established: true
+        default: false
+        }
+    }
+
+    /// Message IDs as `ipsec-gwctl sas` shows them: the next expected and the next of our own.
+    package var messageIDs: (expected: UInt32, next: UInt32)? {
+        switch stage {
+        case .established(let stage): (stage.channel.requests.expected, stage.channel.nextRequestID)
+        case .deleting(let stage): (stage.channel.requests.expected, stage.channel.nextRequestID)
+        default: nil
+        }
+    }
+}
+
+extension IKESA.Stage {
+    consuming func advance(on input: Input, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
+        switch consume self {
+        case .awaitingKeys(let stage): stage.handle(input, at: now, into: &outputs)
+        case .awaitingAuth(let stage): stage.handle(input, at: now, into: &outputs)
+        case .awaitingPeer(let stage): stage.handle(input, at: now, into: &outputs)
+        case .awaitingAddress(let stage): stage.handle(input, at: now, into: &outputs)
+        case .awaitingInstall(let stage): stage.handle(input, at: now, into: &outputs)
+        case .established(let stage): stage.handle(input, at: now, into: &outputs)
+        case .deleting(let stage): stage.handle(input, at: now, into: &outputs)
+        case .lingering(let stage): stage.handle(input, at: now, into: &outputs)
+        case .closed: .closed
+        }
+    }
+}

@@ -1,0 +1,166 @@
+package import IKEMessages
+package import Wire
+
+/// An IKE datagram without its non-ESP marker, with both its ends; whether the marker was there follows from the local port.
+package struct IKEDatagram: Hashable, Sendable {
+    package let octets: [UInt8]
+    package let local: Endpoint
+    package let remote: Endpoint
+
+    package init(_ octets: [UInt8], local: Endpoint, remote: Endpoint) {
+        self.octets = octets
+        self.local = local
+        self.remote = remote
+    }
+}
+
+/// What goes into an IKE SA: the network, the clock, the operator, and answers to what it asked.
+package enum Input: Sendable {
+    case datagram(IKEDatagram)
+    /// The clock passed `nextDeadline`.
+    case deadline
+    /// The operator, the session table or the daemon ends this SA.
+    case close(ClosingReason)
+    /// The datapath saw the client at another endpoint (NAT rebinding, RFC 7296 section 2.23).
+    case moved(Endpoint)
+    /// The datapath's hard limit of a Child SA struck (threats.md P25).
+    case childExhausted(spi: UInt32)
+    case peer(PeerAnswer)
+    case address(AddressAnswer)
+    case childSPI(UInt32?)
+    case installed(Bool)
+    case activity(Instant?)
+}
+
+/// What an IKE SA asks of the world outside; each comes back as the `Input` of the same name.
+package enum Question: Equatable, Sendable {
+    /// Who is this, and what proves it? Certificates, EAP and RADIUS will be other answers to the same question.
+    case peer(PeerQuestion)
+    case address(AddressQuestion)
+    /// An inbound SPI on the session's home worker; answered within the same feed.
+    case childSPI
+    /// When the datapath last had an authentic packet of this client; answered within the same feed.
+    case activity
+}
+
+/// The first IKE_AUTH request, as far as the choice of credentials needs it.
+package struct PeerQuestion: Equatable, Sendable {
+    package let identity: IdentificationPayload
+    /// The IDr the client wants to talk to, if it named one.
+    package let wantedIdentity: IdentificationPayload?
+    /// AUTH's method; nil when the client wants EAP.
+    package let method: AuthenticationMethod?
+    package let remote: Endpoint
+}
+
+package enum PeerAnswer: Sendable {
+    /// The client must prove this shared key, and we prove it in turn.
+    case sharedKey(Secret<[UInt8]>)
+    /// Refused with AUTHENTICATION_FAILED; the cause goes to the log alone.
+    case refused(String)
+}
+
+package struct AddressQuestion: Equatable, Sendable {
+    package let peer: IdentificationPayload
+    package let wish: AddressWish
+    /// INITIAL_CONTACT came with the verified AUTH: older SAs of the same name and IDi go.
+    package let initialContact: Bool
+    package let remote: Endpoint
+}
+
+package enum AddressAnswer: Sendable {
+    case granted(AddressGrant)
+    /// INTERNAL_ADDRESS_FAILURE; the cause goes to the log.
+    case unavailable(String)
+    /// The session may not be: AUTHENTICATION_FAILED; the cause goes to the log.
+    case refused(String)
+}
+
+/// A Child SA without its keys, which `takeKeys` hands over once.
+package struct ChildSA: Equatable, Sendable {
+    /// The SPI the client sends to: chosen by us.
+    package let inboundSPI: UInt32
+    /// The SPI we send to: chosen by the client.
+    package let outboundSPI: UInt32
+    package let suite: ESPProposal
+    /// TSr: what the client may reach.
+    package let localSelectors: [TrafficSelector]
+    /// TSi: the client's own addresses.
+    package let remoteSelectors: [TrafficSelector]
+    /// Hard lifetime.
+    package let lifetime: Duration
+    package let grant: AddressGrant
+    package let local: Endpoint
+    package let remote: Endpoint
+    /// The client's endpoint may change without a word from it (RFC 7296 section 2.23).
+    package let peerBehindNAT: Bool
+}
+
+/// What the driver must do now.
+package enum Output: Equatable, Sendable {
+    case send(IKEDatagram)
+    case ask(Question)
+    /// Install in the datapath, then feed `.installed`; nothing is answered to the client before.
+    case install(ChildSA)
+    case remove(inboundSPI: UInt32)
+    /// The IKE SA stands: the client proved who it is.
+    case established(Establishment)
+    /// The client's endpoint changed (authenticated).
+    case moved(Endpoint)
+    /// A login was refused: one plain sentence for the log.
+    case refused(Refusal)
+    /// The session is over; its address may be given back. The SA itself may still wait for the answer to its Delete.
+    case ended(ClosingReason)
+    /// Nothing is left; the driver forgets the SA.
+    case closed
+    case dropped(MessageDrop)
+}
+
+package struct Establishment: Equatable, Sendable {
+    package let peer: IdentificationPayload
+    package let method: AuthenticationMethod
+    /// The Child SA of IKE_AUTH; nil when the SA stands without one and is about to be deleted (TS-3).
+    package let child: ChildSA?
+    package let nat: NATState
+    package let suite: IKEProposal
+    package let initiatorSPI: IKESPI
+    package let responderSPI: IKESPI
+}
+
+package struct Refusal: Equatable, Sendable {
+    package let identity: IdentificationPayload?
+    package let remote: Endpoint
+    package let cause: String
+    /// What the client was told.
+    package let error: ExchangeError
+}
+
+/// Why a session ended; accounting's Acct-Terminate-Cause follows from it (RAD-7).
+package enum ClosingReason: String, Hashable, Sendable, CaseIterable {
+    case peerDelete = "client-delete"
+    case deadPeer = "dead-peer"
+    case lifetime = "lifetime"
+    case operatorRequest = "operator"
+    case replaced = "replaced"
+    case shutdown = "shutdown"
+    case configuration = "configuration"
+    case childless = "no-child-sa"
+    case authenticationFailed = "authentication-failed"
+    case halfOpenTimeout = "half-open-timeout"
+    case protocolError = "protocol-error"
+    case internalError = "internal-error"
+}
+
+/// The deadlines of one IKE SA.
+package enum SADeadline: Int, CaseIterable, Sendable {
+    /// Not established by then: gone.
+    case halfOpen
+    case retransmit
+    case liveness
+    /// Hard lifetime of the IKE SA (invariant I9).
+    case ageOut
+    /// Hard lifetime of the Child SA that ends first.
+    case childAgeOut
+    /// Established, but without a Child SA for too long.
+    case childless
+}

@@ -1,0 +1,84 @@
+package import GatewayCrypto
+package import IKEMessages
+import Wire
+
+/// The seven secrets of an IKE SA, RFC 7296 section 2.14.
+package struct SAKeys: ~Copyable, Sendable {
+    let prf: PRF
+    let d: SecretOctets
+    let ai: SecretOctets
+    let ar: SecretOctets
+    let ei: SecretOctets
+    let er: SecretOctets
+    let pi: SecretOctets
+    let pr: SecretOctets
+
+    /// SKEYSEED = prf(Ni | Nr, g^ir), then {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr).
+    package init(
+        prf: PRF, suite: ProtectionSuite, sharedSecret: borrowing SecretOctets,
+        initiatorNonce: [UInt8], responderNonce: [UInt8], initiatorSPI: IKESPI, responderSPI: IKESPI
+    ) throws(CryptoError) {
+        let nonces = SecretOctets(copying: initiatorNonce + responderNonce)
+        let seed = try prf(key: nonces, sharedSecret)
+        try self.init(
+            prf: prf, suite: suite, seed: seed, initiatorNonce: initiatorNonce, responderNonce: responderNonce,
+            initiatorSPI: initiatorSPI, responderSPI: responderSPI)
+    }
+
+    private init(
+        prf: PRF, suite: ProtectionSuite, seed: borrowing SecretOctets,
+        initiatorNonce: [UInt8], responderNonce: [UInt8], initiatorSPI: IKESPI, responderSPI: IKESPI
+    ) throws(CryptoError) {
+        var salt = initiatorNonce + responderNonce
+        salt.append(bigEndian: initiatorSPI)
+        salt.append(bigEndian: responderSPI)
+        let encryption = suite.encryptionKeyLength
+        let integrity = suite.integrityKeyLength
+        let key = prf.keyLength
+        let material = try prf.plus(key: seed, seed: salt, count: 3 * key + 2 * (encryption + integrity))
+        var cut = 0
+        func next(_ length: Int) -> Range<Int> {
+            defer { cut += length }
+            return cut..<cut + length
+        }
+        // Taken first and assigned then: an initialiser that throws half-way could not give up what it holds.
+        let d = try material.slice(next(key))
+        let ai = try material.slice(next(integrity))
+        let ar = try material.slice(next(integrity))
+        let ei = try material.slice(next(encryption))
+        let er = try material.slice(next(encryption))
+        let pi = try material.slice(next(key))
+        let pr = try material.slice(next(key))
+        self.prf = prf
+        self.d = d
+        self.ai = ai
+        self.ar = ar
+        self.ei = ei
+        self.er = er
+        self.pi = pi
+        self.pr = pr
+    }
+
+    /// KEYMAT = prf+(SK_d, Ni | Nr), cut as RFC 7296 section 2.17 says: all keys of the initiator's direction first, encryption before integrity.
+    package borrowing func childKeys(
+        suite: ProtectionSuite, initiatorNonce: [UInt8], responderNonce: [UInt8]
+    ) throws(CryptoError) -> ChildKeys {
+        let encryption = suite.encryptionKeyLength
+        let integrity = suite.integrityKeyLength
+        let material = try prf.plus(key: d, seed: initiatorNonce + responderNonce, count: 2 * (encryption + integrity))
+        let half = encryption + integrity
+        return ChildKeys(
+            inboundEncryption: try material.slice(0..<encryption),
+            inboundIntegrity: try material.slice(encryption..<half),
+            outboundEncryption: try material.slice(half..<half + encryption),
+            outboundIntegrity: try material.slice(half + encryption..<2 * half))
+    }
+}
+
+/// The keys of a Child SA as this gateway uses them; inbound is what the client sends.
+package struct ChildKeys: ~Copyable, Sendable {
+    package let inboundEncryption: SecretOctets
+    package let inboundIntegrity: SecretOctets
+    package let outboundEncryption: SecretOctets
+    package let outboundIntegrity: SecretOctets
+}

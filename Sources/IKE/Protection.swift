@@ -1,0 +1,86 @@
+import GatewayCrypto
+import IKEMessages
+import Wire
+
+/// What came out of an SK payload, or why nothing did.
+enum Unsealed {
+    /// The ICV was right and the payloads are well formed.
+    case payloads([Payload])
+    /// The ICV was right, the peer is who it was, but its payloads are not (answered, RFC 7296 section 2.21.3).
+    case faulty(MessageError)
+    /// The ICV was wrong or there was no room for it: anyone may have sent this (dropped and counted).
+    case unauthentic
+}
+
+/// The SK payload's protection, both directions of one IKE SA; RFC 7296 section 3.14, RFC 5282.
+struct Protection: ~Copyable, Sendable {
+    private var inbound: RecordCipher
+    private var outbound: RecordCipher
+    private var sequence: UInt64 = 0
+
+    /// As responder: opens with the initiator's keys, seals with our own.
+    init(responder keys: borrowing SAKeys, suite: ProtectionSuite) throws(CryptoError) {
+        let opening = try RecordCipher(suite, encryptionKey: keys.ei, integrityKey: keys.ai, direction: .open)
+        let sealing = try RecordCipher(suite, encryptionKey: keys.er, integrityKey: keys.ar, direction: .seal)
+        inbound = opening
+        outbound = sealing
+    }
+
+    /// Opens the SK payload of `message`.
+    mutating func open(_ message: [UInt8], _ encrypted: EncryptedPayload) -> Unsealed {
+        let suite = inbound.suite
+        let content = encrypted.content
+        guard content.lowerBound >= 0, content.upperBound <= message.count,
+            content.count > suite.ivLength + suite.icvLength
+        else { return .unauthentic }
+        let textStart = content.lowerBound + suite.ivLength
+        let icvStart = content.upperBound - suite.icvLength
+        var text = Array(message[textStart..<icvStart])
+        let opened = unsafe message.withUnsafeBytes { all in
+            unsafe text.withUnsafeMutableBytes { plain in
+                unsafe inbound.open(
+                    aad: UnsafeRawBufferPointer(rebasing: all[0..<content.lowerBound]),
+                    iv: UnsafeRawBufferPointer(rebasing: all[content.lowerBound..<textStart]),
+                    text: plain,
+                    macTrailer: UnsafeRawBufferPointer(start: nil, count: 0),
+                    icv: UnsafeRawBufferPointer(rebasing: all[icvStart..<content.upperBound]))
+            }
+        }
+        guard opened else { return .unauthentic }
+        do throws(MessageError) {
+            return .payloads(try encrypted.innerPayloads(decrypted: text))
+        } catch {
+            return .faulty(error)
+        }
+    }
+
+    /// A protected message; nil only when the cipher itself fails, which ends the SA.
+    mutating func seal(_ header: IKEHeader, _ payloads: [Payload], entropy: any Entropy) -> [UInt8]? {
+        let suite = outbound.suite
+        let layout = EncryptedMessageLayout(
+            header: header, payloads: payloads, ivLength: suite.ivLength, blockLength: suite.blockLength, icvLength: suite.icvLength)
+        var octets = layout.octets
+        var iv: [UInt8]
+        if suite.isAEAD {
+            // A counter can never repeat under one key; RFC 5282 section 3.1 asks for nothing more.
+            iv = []
+            iv.append(bigEndian: sequence)
+            let (following, overflow) = sequence.addingReportingOverflow(1)
+            guard !overflow else { return nil }
+            sequence = following
+        } else {
+            iv = entropy.octets(suite.ivLength)
+        }
+        guard iv.count == layout.iv.count, layout.icv.upperBound == octets.count else { return nil }
+        octets.replaceSubrange(layout.iv, with: iv)
+        let sealed = unsafe octets.withUnsafeMutableBytes { all in
+            unsafe outbound.seal(
+                aad: UnsafeRawBufferPointer(rebasing: all[layout.aad]),
+                iv: UnsafeRawBufferPointer(rebasing: all[layout.iv]),
+                text: UnsafeMutableRawBufferPointer(rebasing: all[layout.text]),
+                macTrailer: UnsafeRawBufferPointer(start: nil, count: 0),
+                icv: UnsafeMutableRawBufferPointer(rebasing: all[layout.icv]))
+        }
+        return sealed ? octets : nil
+    }
+}

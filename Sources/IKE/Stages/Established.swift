@@ -1,0 +1,205 @@
+import IKEMessages
+import Wire
+
+/// The client is authenticated: INFORMATIONAL both ways, liveness and lifetimes. Built from a `VerifiedPeer` alone (invariant I1).
+struct Established: ~Copyable, Sendable {
+    var channel: Channel
+    private let keys: SAKeys
+    private let profile: GatewayProfile
+    private let peer: VerifiedPeer
+    private var children: [Child]
+
+    private struct Child: Sendable {
+        let sa: ChildSA
+        let expiry: Instant
+    }
+
+    /// An IKE SA that lost its last Child SA waits this long for a new one.
+    static let childlessLifetime = Duration.seconds(60)
+
+    init(login: consuming Login, peer: VerifiedPeer, child: ChildSA, at now: Instant) {
+        let lifetime = login.proposal.lifetime
+        channel = login.channel
+        keys = login.keys
+        profile = login.profile
+        self.peer = peer
+        children = [Child(sa: child, expiry: now + child.lifetime)]
+        channel.deadlines.clear()
+        channel.deadlines[.ageOut] = now + lifetime
+        channel.deadlines[.childAgeOut] = now + child.lifetime
+        watch(at: now)
+    }
+
+    /// Arms the next liveness check: `interval` after the last sign of life.
+    private mutating func watch(at now: Instant) {
+        guard let detection = profile.policy.deadPeerDetection, !detection.replyOnly else { return }
+        channel.deadlines[.liveness] = max(channel.lastHeard + detection.interval, now + .milliseconds(1))
+    }
+
+    consuming func handle(_ input: Input, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
+        switch input {
+        case .datagram(let datagram): return receive(datagram, at: now, into: &outputs)
+        case .deadline: return strike(at: now, into: &outputs)
+        case .close(let reason): return delete(reason, at: now, into: &outputs)
+        case .childExhausted(let spi):
+            deleteChild(inboundSPI: spi, at: now, into: &outputs)
+            return .established(self)
+        case .moved(let remote):
+            if channel.nat.peerBehindNAT { channel.remote = remote }
+            return .established(self)
+        case .activity(let seen):
+            return check(seen, at: now, into: &outputs)
+        case .peer, .address, .childSPI, .installed: return .established(self)
+        }
+    }
+
+    private consuming func strike(at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
+        for deadline in channel.deadlines.expired(at: now) {
+            switch deadline {
+            case .retransmit:
+                if !channel.retransmit(at: now, into: &outputs) { return end(.deadPeer, into: &outputs) }
+            case .liveness: outputs.append(.ask(.activity))
+            case .ageOut: return delete(.lifetime, at: now, into: &outputs)
+            case .childAgeOut:
+                for child in children where child.expiry <= now { deleteChild(inboundSPI: child.sa.inboundSPI, at: now, into: &outputs) }
+            case .childless: return delete(.childless, at: now, into: &outputs)
+            case .halfOpen: break
+            }
+        }
+        return .established(self)
+    }
+
+    /// The datapath's answer to a liveness deadline: traffic is as good as a message (RFC 7296 section 2.4).
+    private consuming func check(_ seen: Instant?, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
+        if let seen { channel.lastHeard = max(channel.lastHeard, min(seen, now)) }
+        if let detection = profile.policy.deadPeerDetection, now - channel.lastHeard >= detection.interval {
+            if channel.outstanding == nil { channel.request(.liveness, [], at: now, into: &outputs) }
+            // While a request is out its own repetitions decide; look again when they would have.
+            channel.deadlines[.liveness] = now + detection.interval
+        } else {
+            watch(at: now)
+        }
+        return .established(self)
+    }
+
+    private consuming func receive(_ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
+        switch channel.receive(datagram, at: now, into: &outputs) {
+        case .nothing, .response: return .established(self)
+        case .faultyRequest(let exchange, let id, let error):
+            let answer = ExchangeError(error)
+            channel.respond(exchange, id: id, error: answer, into: &outputs)
+            return answer.endsIKESA(in: exchange) ? linger(.protocolError, at: now, into: &outputs) : .established(self)
+        case .request(let exchange, let id, let payloads):
+            switch exchange {
+            case .informational:
+                channel.accepted(datagram, at: now, into: &outputs)
+                return informational(payloads, id: id, at: now, into: &outputs)
+            case .createChildSA:
+                channel.accepted(datagram, at: now, into: &outputs)
+                return createChildSA(payloads, id: id, at: now, into: &outputs)
+            default:
+                outputs.append(.dropped(.unexpectedExchange))
+                return .established(self)
+            }
+        }
+    }
+
+    private consuming func informational(
+        _ payloads: [Payload], id: UInt32, at now: Instant, into outputs: inout [Output]
+    ) -> IKESA.Stage {
+        let message: InformationalMessage
+        do throws(MessageError) {
+            message = try InformationalMessage(payloads: payloads)
+        } catch {
+            return refuse(.informational, id: id, ExchangeError(error), at: now, into: &outputs)
+        }
+        if message.deletes.contains(where: { $0.protocolID == .ike }) {
+            channel.respond(.informational, id: id, [], into: &outputs)
+            return linger(.peerDelete, at: now, into: &outputs)
+        }
+        let named = Set(message.deletes.filter { $0.protocolID == .esp }.flatMap(\.spis))
+        var gone: [[UInt8]] = []
+        for child in children where named.contains(Self.octets(child.sa.outboundSPI)) {
+            gone.append(Self.octets(child.sa.inboundSPI))
+            forgetChild(inboundSPI: child.sa.inboundSPI, at: now, into: &outputs)
+        }
+        let answer: [Payload] = gone.isEmpty ? [] : [.delete(DeletePayload(protocolID: .esp, spis: gone))]
+        channel.respond(.informational, id: id, answer, into: &outputs)
+        return .established(self)
+    }
+
+    /// Rekeys and further Child SAs are refused as RFC 7296 section 1.3 allows.
+    private consuming func createChildSA(
+        _ payloads: [Payload], id: UInt32, at now: Instant, into outputs: inout [Output]
+    ) -> IKESA.Stage {
+        let request: CreateChildSARequest
+        do throws(MessageError) {
+            request = try CreateChildSARequest(payloads: payloads)
+        } catch {
+            return refuse(.createChildSA, id: id, ExchangeError(error), at: now, into: &outputs)
+        }
+        if let rekeyed = request.rekeys, !children.contains(where: { Self.octets($0.sa.outboundSPI) == rekeyed.spi }) {
+            channel.respond(.createChildSA, id: id, error: .childSANotFound(spi: rekeyed.spi), into: &outputs)
+        } else {
+            channel.respond(.createChildSA, id: id, error: .noAdditionalSAs, into: &outputs)
+        }
+        return .established(self)
+    }
+
+    private consuming func refuse(
+        _ exchange: ExchangeType, id: UInt32, _ error: ExchangeError, at now: Instant, into outputs: inout [Output]
+    ) -> IKESA.Stage {
+        channel.respond(exchange, id: id, error: error, into: &outputs)
+        return error.endsIKESA(in: exchange) ? linger(.protocolError, at: now, into: &outputs) : .established(self)
+    }
+
+    // MARK: Child SAs
+
+    private mutating func deleteChild(inboundSPI: UInt32, at now: Instant, into outputs: inout [Output]) {
+        guard children.contains(where: { $0.sa.inboundSPI == inboundSPI }) else { return }
+        forgetChild(inboundSPI: inboundSPI, at: now, into: &outputs)
+        channel.request(
+            .deleteChildSA(spi: inboundSPI), [.delete(DeletePayload(protocolID: .esp, spis: [Self.octets(inboundSPI)]))], at: now,
+            into: &outputs)
+    }
+
+    private mutating func forgetChild(inboundSPI: UInt32, at now: Instant, into outputs: inout [Output]) {
+        children.removeAll { $0.sa.inboundSPI == inboundSPI }
+        outputs.append(.remove(inboundSPI: inboundSPI))
+        channel.deadlines[.childAgeOut] = children.map(\.expiry).min()
+        if children.isEmpty { channel.deadlines[.childless] = now + Self.childlessLifetime }
+    }
+
+    private mutating func removeChildren(into outputs: inout [Output]) {
+        for child in children { outputs.append(.remove(inboundSPI: child.sa.inboundSPI)) }
+        children = []
+    }
+
+    private static func octets(_ spi: UInt32) -> [UInt8] {
+        var octets: [UInt8] = []
+        octets.append(bigEndian: spi)
+        return octets
+    }
+
+    // MARK: Endings
+
+    /// We end it: the peer is told.
+    private consuming func delete(_ reason: ClosingReason, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
+        removeChildren(into: &outputs)
+        return Deleting.begin(channel: channel, reason: reason, at: now, into: &outputs)
+    }
+
+    /// The peer ended it or broke it; our last response is repeated for a while.
+    private consuming func linger(_ reason: ClosingReason, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
+        removeChildren(into: &outputs)
+        outputs.append(.ended(reason))
+        return .lingering(Lingering(channel: channel, at: now))
+    }
+
+    /// Nobody is there to be told.
+    private consuming func end(_ reason: ClosingReason, into outputs: inout [Output]) -> IKESA.Stage {
+        removeChildren(into: &outputs)
+        outputs += [.ended(reason), .closed]
+        return .closed
+    }
+}

@@ -1,0 +1,179 @@
+import GatewayCrypto
+package import IKEMessages
+package import Wire
+
+/// Message IDs of both directions, with one exchange at a time in each, RFC 7296 sections 2.1 to 2.3.
+struct Window {
+    enum Purpose: Equatable { case initiation, authentication, authenticationFailed, liveness, delete, custom }
+
+    struct Outstanding {
+        let id: UInt32
+        let exchange: ExchangeType
+        let purpose: Purpose
+        /// Sent again as it is, octet for octet.
+        let octets: [UInt8]
+        var sendings: Int
+    }
+
+    struct Waiting {
+        let exchange: ExchangeType
+        let payloads: [Payload]
+        let purpose: Purpose
+    }
+
+    var outstanding: Outstanding?
+    var waiting: [Waiting] = []
+    /// The ID of our next request; IKE_SA_INIT has 0.
+    var nextRequest: UInt32 = 0
+    /// The ID of the gateway's next request.
+    var expectedRequest: UInt32 = 0
+    /// Our response to the gateway's last request.
+    var lastResponse: [UInt8]?
+
+    static let maximumWaiting = 16
+}
+
+extension RoadWarrior {
+    /// Where messages go from and to now.
+    var path: (local: Endpoint, remote: Endpoint) {
+        guard encapsulated else { return (settings.local, settings.remote) }
+        return (
+            Endpoint(settings.local.address, port: settings.localNATPort),
+            Endpoint(settings.remote.address, port: settings.remoteNATPort)
+        )
+    }
+
+    mutating func send(_ octets: [UInt8], at now: Instant, into outputs: inout [Output]) {
+        lastSent = now
+        let (local, remote) = path
+        outputs.append(
+            .send(Datagram(content: .ike, local: local, remote: remote, encapsulated: encapsulated, octets: octets)))
+    }
+
+    /// Sends a finished request for the first time.
+    mutating func transmit(
+        _ octets: [UInt8], id: UInt32, _ exchange: ExchangeType, for purpose: Window.Purpose, at now: Instant,
+        into outputs: inout [Output]
+    ) {
+        window.outstanding = Window.Outstanding(
+            id: id, exchange: exchange, purpose: purpose, octets: octets, sendings: 1)
+        window.nextRequest = max(window.nextRequest, id + 1)
+        deadlines[.retransmit] = now + settings.retransmission.wait(after: 1)
+        send(octets, at: now, into: &outputs)
+    }
+
+    /// Sends a protected request now, or after the answer to the one under way.
+    mutating func ask(
+        _ exchange: ExchangeType, _ payloads: [Payload], for purpose: Window.Purpose, at now: Instant,
+        into outputs: inout [Output]
+    ) {
+        guard window.waiting.count < Window.maximumWaiting else { return }
+        window.waiting.append(Window.Waiting(exchange: exchange, payloads: payloads, purpose: purpose))
+        sendWaiting(at: now, into: &outputs)
+    }
+
+    mutating func sendWaiting(at now: Instant, into outputs: inout [Output]) {
+        while window.outstanding == nil, !window.waiting.isEmpty {
+            let next = window.waiting.removeFirst()
+            guard window.nextRequest < UInt32.max else {
+                return close(.violation("all message IDs are used up"), into: &outputs)
+            }
+            let id = window.nextRequest
+            let header = IKEHeader(
+                initiatorSPI: initiatorSPI, responderSPI: responderSPI, exchange: next.exchange, flags: [.initiator],
+                messageID: id)
+            guard let outgoing = tampered(header, next.payloads) else { continue }
+            guard let octets = protection?.seal(outgoing.header, outgoing.payloads, entropy: settings.entropy) ?? nil else {
+                return close(.cryptography(.library), into: &outputs)
+            }
+            transmit(octets, id: id, next.exchange, for: next.purpose, at: now, into: &outputs)
+        }
+    }
+
+    /// Sends a request with any payloads, protected and with the next message ID; its answer comes as `.response`.
+    package mutating func request(
+        _ exchange: ExchangeType, _ payloads: [Payload], at now: Instant, into outputs: inout [Output]
+    ) {
+        guard stage == .established else { return }
+        ask(exchange, payloads, for: .custom, at: now, into: &outputs)
+    }
+
+    /// Asks whether the gateway lives: an empty INFORMATIONAL request, RFC 7296 section 2.4.
+    package mutating func probe(at now: Instant, into outputs: inout [Output]) {
+        guard stage == .established else { return }
+        ask(.informational, [], for: .liveness, at: now, into: &outputs)
+    }
+
+    mutating func receiveResponse(
+        _ header: IKEHeader, _ payloads: Result<[Payload], MessageError>, at now: Instant, into outputs: inout [Output]
+    ) {
+        guard let request = window.outstanding, request.id == header.messageID, request.exchange == header.exchange else {
+            drops.outsideWindow += 1
+            return
+        }
+        window.outstanding = nil
+        deadlines[.retransmit] = nil
+        lastHeard = now
+        switch payloads {
+        case .failure(let error):
+            close(.violation("a response that cannot be read: \(error)"), into: &outputs)
+        case .success(let payloads):
+            switch request.purpose {
+            case .authentication: receiveAuthResponse(payloads, at: now, into: &outputs)
+            case .delete: close(.deletedByUs(answered: true), into: &outputs)
+            case .custom:
+                if let error = payloads.firstError {
+                    outputs.append(.refused(Refusal(exchange: request.exchange, notify: error, authenticated: true)))
+                }
+                outputs.append(.response(request.exchange, messageID: request.id, payloads))
+            case .initiation, .authenticationFailed, .liveness: break
+            }
+        }
+        if stage != .closed { sendWaiting(at: now, into: &outputs) }
+    }
+
+    mutating func retransmit(at now: Instant, into outputs: inout [Output]) {
+        guard var request = window.outstanding else { return }
+        guard request.sendings < settings.retransmission.attempts else {
+            switch request.purpose {
+            case .delete: close(.deletedByUs(answered: false), into: &outputs)
+            case .initiation:
+                close(initiation.refusal.map { .refused($0) } ?? .noAnswer(.ikeSAInit), into: &outputs)
+            default: close(.noAnswer(request.exchange), into: &outputs)
+            }
+            return
+        }
+        request.sendings += 1
+        window.outstanding = request
+        deadlines[.retransmit] = now + settings.retransmission.wait(after: request.sendings)
+        send(request.octets, at: now, into: &outputs)
+    }
+
+    mutating func checkLiveness(at now: Instant, into outputs: inout [Output]) {
+        guard let interval = settings.liveness, stage == .established else { return }
+        if now - lastHeard >= interval {
+            if window.outstanding == nil { probe(at: now, into: &outputs) }
+            deadlines[.liveness] = now + interval
+        } else {
+            deadlines[.liveness] = lastHeard + interval
+        }
+    }
+
+    mutating func keepNATOpen(at now: Instant, into outputs: inout [Output]) {
+        guard let interval = settings.natKeepalive, stage == .established else { return }
+        if now - lastSent >= interval {
+            lastSent = now
+            let (local, remote) = path
+            outputs.append(
+                .send(
+                    Datagram(content: .keepalive, local: local, remote: remote, encapsulated: true, octets: [0xff])))
+        }
+        deadlines[.keepalive] = lastSent + interval
+    }
+
+    /// The gateway broke the protocol inside an IKE SA that stands: it is deleted without waiting for an answer.
+    mutating func violate(_ words: String, at now: Instant, into outputs: inout [Output]) {
+        ask(.informational, [.delete(DeletePayload(protocolID: .ike, spis: []))], for: .delete, at: now, into: &outputs)
+        close(.violation(words), into: &outputs)
+    }
+}

@@ -1,0 +1,75 @@
+package import Wire
+
+extension RoadWarrior {
+    /// Puts an inner packet into the tunnel; nil where there is no Child SA or the selectors do not admit it.
+    package mutating func seal(_ inner: [UInt8], at now: Instant = Instant(nanoseconds: 0)) -> Datagram? {
+        guard stage == .established, let header = InnerHeader(inner), header.totalLength == inner.count else { return nil }
+        guard child?.admitsOutbound(header) == true else {
+            drops.selectors += 1
+            return nil
+        }
+        return seal(anything: inner, nextHeader: header.family == .ipv4 ? 4 : 41, at: now)
+    }
+
+    /// The same without a look at the content, for tests of what the gateway lets through.
+    package mutating func seal(
+        anything inner: [UInt8], nextHeader: UInt8 = 4, at now: Instant = Instant(nanoseconds: 0)
+    ) -> Datagram? {
+        guard let packet = child?.seal(inner, nextHeader: nextHeader, entropy: settings.entropy) ?? nil else { return nil }
+        lastSent = max(lastSent, now)
+        let (local, remote) = path
+        return Datagram(content: .esp, local: local, remote: remote, encapsulated: encapsulated, octets: packet)
+    }
+
+    /// Takes an ESP packet: a UDP payload, or the payload of IP protocol 50.
+    package mutating func receive(
+        packet: [UInt8], from remote: IPAddress, at now: Instant, into outputs: inout [Output]
+    ) {
+        guard stage == .established || stage == .deleting, remote == settings.remote.address, packet.count >= 8,
+            let spi = child?.inboundSPI, packet[0..<4].reduce(UInt32(0), { $0 << 8 | UInt32($1) }) == spi
+        else {
+            drops.notOurs += 1
+            return
+        }
+        switch child?.open(packet) {
+        case .packet(let inner)?:
+            lastHeard = now
+            guard let header = InnerHeader(inner), child?.admitsInbound(header) == true else {
+                drops.selectors += 1
+                return
+            }
+            outputs.append(.delivered(inner))
+        case .dummy?: lastHeard = now
+        case .malformed?: drops.malformed += 1
+        case .unauthentic?: drops.unauthentic += 1
+        case .replayed?: drops.replayed += 1
+        case nil: drops.notOurs += 1
+        }
+    }
+
+    /// The sequence number of the last packet that was sent; set it to come near a border.
+    package var sequence: UInt64 {
+        get {
+            switch child {
+            case .some(let child): child.sent
+            case .none: 0
+            }
+        }
+        set { child?.sent = newValue }
+    }
+
+    /// The highest sequence number that was received.
+    package var highestReceived: UInt64 {
+        switch child {
+        case .some(let child): child.received.highest
+        case .none: 0
+        }
+    }
+
+    package var childSA: ChildEstablished? {
+        switch child {
+        case .some(let child): child.facts
+        case .none: nil
+        }
+    }
+}

@@ -1,0 +1,121 @@
+package import GatewayCrypto
+package import IKEMessages
+package import Wire
+
+extension RoadWarrior {
+    /// What one client wants, knows and claims.
+    package struct Settings: Sendable {
+        /// The shared key, RFC 7296 section 2.15.
+        package var presharedKey: Secret<[UInt8]>
+        /// IDi.
+        package var identity: IdentificationPayload
+        /// IDr that is asked for and demanded of the responder; nil accepts any that knows the key.
+        package var remoteIdentity: IdentificationPayload?
+        /// IKE proposals in order; the first key exchange method of the first one is the first guess.
+        package var ikeProposals: [Proposal]
+        /// ESP proposals in order; their SPIs are filled in.
+        package var espProposals: [Proposal]
+        /// Attributes of the CFG_REQUEST; nil sends none.
+        package var configuration: [ConfigurationAttribute]?
+        /// TSi and TSr that are asked for.
+        package var localSelectors: [TrafficSelector]
+        package var remoteSelectors: [TrafficSelector]
+        package var entropy: any Entropy
+
+        /// Our end for IKE_SA_INIT; its port is 500 where nothing else is said.
+        package var local: Endpoint
+        /// The gateway's end for IKE_SA_INIT.
+        package var remote: Endpoint
+        /// The ports from and to which we go on once a NAT was detected, RFC 7296 section 2.23.
+        package var localNATPort: UInt16 = 4500
+        package var remoteNATPort: UInt16 = 4500
+        package var natClaim: NATClaim = .truthful
+
+        /// Whether the first IKE_AUTH request carries INITIAL_CONTACT.
+        package var initialContact = false
+        /// Further notifications of the IKE_SA_INIT and of the IKE_AUTH request.
+        package var initNotifies: [NotifyPayload] = []
+        package var authNotifies: [NotifyPayload] = []
+
+        package var retransmission = Retransmission()
+        /// Ask whether the gateway lives after this long without an authenticated message or packet; nil never asks.
+        package var liveness: Duration?
+        /// An octet 0xFF to the gateway after this long without sending, while a NAT is before us (RFC 3948 section 2.3).
+        package var natKeepalive: Duration? = .seconds(20)
+        /// How long a proper IKE_SA_INIT response may still come after one that refuses: the refusal is unauthenticated (RFC 7296 section 2.21.1).
+        package var patience: Duration = .milliseconds(500)
+        /// Packets behind the newest that are still accepted, 32 to 1024.
+        package var replayWindow = 128
+
+        package init(
+            presharedKey: Secret<[UInt8]>, identity: IdentificationPayload, remoteIdentity: IdentificationPayload? = nil,
+            local: Endpoint, remote: Endpoint, entropy: any Entropy = SystemEntropy()
+        ) {
+            self.presharedKey = presharedKey
+            self.identity = identity
+            self.remoteIdentity = remoteIdentity
+            self.local = local
+            self.remote = remote
+            self.entropy = entropy
+            ikeProposals = ProposalText.ikeDefault
+            espProposals = ProposalText.espDefault
+            configuration = [
+                ConfigurationAttribute(type: .internalIP4Address, value: []),
+                ConfigurationAttribute(type: .internalIP4DNS, value: []),
+            ]
+            localSelectors = [.all(.ipv4)]
+            remoteSelectors = [.all(.ipv4)]
+        }
+    }
+
+    /// What the NAT_DETECTION payloads say of our side.
+    package enum NATClaim: Sendable, Equatable {
+        /// The addresses as they are.
+        case truthful
+        /// A source hash that fits no address, so that both sides encapsulate in UDP.
+        case behindNAT
+        /// No NAT_DETECTION payloads at all.
+        case silent
+    }
+
+    /// Retransmission of requests, RFC 7296 section 2.1; the first wait, then ever longer ones.
+    package struct Retransmission: Sendable, Equatable {
+        package var first: Duration = .seconds(1)
+        package var factor = 2
+        package var longest: Duration = .seconds(16)
+        /// Sendings in all, the first one included.
+        package var attempts = 6
+
+        package init() {}
+
+        package init(first: Duration, factor: Int = 2, longest: Duration = .seconds(16), attempts: Int = 6) {
+            self.first = first
+            self.factor = factor
+            self.longest = longest
+            self.attempts = attempts
+        }
+
+        /// How long to wait after the sending with this number, counted from 1.
+        func wait(after sending: Int) -> Duration {
+            var wait = first
+            for _ in 1..<max(2, sending) where sending > 1 && wait < longest { wait = wait * factor }
+            return min(wait, longest)
+        }
+    }
+}
+
+extension IdentificationPayload {
+    /// An identity by the form of its text: an address, `@` within RFC822_ADDR, dots FQDN, else KEY_ID.
+    package init(form text: String) {
+        let octets = [UInt8](text.utf8)
+        if let address = IPAddress(text) {
+            self.init(type: address.family == .ipv4 ? .ipv4Address : .ipv6Address, data: address.octets)
+        } else if octets.contains(UInt8(ascii: "@")) {
+            self.init(type: .rfc822Address, data: octets)
+        } else if octets.contains(UInt8(ascii: ".")) {
+            self.init(type: .fqdn, data: octets)
+        } else {
+            self.init(type: .keyID, data: octets)
+        }
+    }
+}

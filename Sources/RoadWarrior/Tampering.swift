@@ -1,0 +1,63 @@
+package import IKEMessages
+
+extension RoadWarrior {
+    /// A message on its way out, before it is encrypted.
+    package struct Outgoing: Equatable, Sendable {
+        package var header: IKEHeader
+        package var payloads: [Payload]
+    }
+
+    /// Gives back what is to be sent instead, or nil to send nothing.
+    package typealias Tamper = @Sendable (Outgoing) -> Outgoing?
+
+    func tampered(_ header: IKEHeader, _ payloads: [Payload]) -> Outgoing? {
+        let outgoing = Outgoing(header: header, payloads: payloads)
+        guard let tamper else { return outgoing }
+        return tamper(outgoing)
+    }
+
+    /// A properly protected message with any content and header fields; changes nothing here but the count of initialization vectors.
+    /// Nil before there are keys, and after the end.
+    package mutating func forge(
+        _ exchange: ExchangeType, _ payloads: [Payload], messageID: UInt32, flags: IKEHeader.Flags = [.initiator],
+        initiatorSPI: IKESPI? = nil, responderSPI: IKESPI? = nil
+    ) -> [UInt8]? {
+        let header = IKEHeader(
+            initiatorSPI: initiatorSPI ?? self.initiatorSPI, responderSPI: responderSPI ?? self.responderSPI,
+            exchange: exchange, flags: flags, messageID: messageID)
+        return protection?.seal(header, payloads, entropy: settings.entropy) ?? nil
+    }
+
+    /// An octet string as a datagram on the path in use.
+    package func datagram(_ octets: [UInt8]) -> Datagram {
+        let (local, remote) = path
+        return Datagram(content: .ike, local: local, remote: remote, encapsulated: encapsulated, octets: octets)
+    }
+
+    /// The payloads of a protected message from the gateway, whatever its message ID; nil when it is not authentic. For tests that read along.
+    package mutating func reveal(_ octets: [UInt8]) -> [Payload]? {
+        guard let message = try? IKEMessage(parsing: octets), let encrypted = message.payloads.encrypted,
+            let text = protection?.open(octets, encrypted) ?? nil
+        else { return nil }
+        return try? encrypted.innerPayloads(decrypted: text)
+    }
+
+    /// The ID of our next request.
+    package var nextMessageID: UInt32 { window.nextRequest }
+    /// The ID of the request whose response is waited for.
+    package var outstandingMessageID: UInt32? { window.outstanding?.id }
+    /// The ID of the gateway's next request.
+    package var expectedMessageID: UInt32 { window.expectedRequest }
+    /// The request whose response is waited for, as it was sent.
+    package var outstandingRequest: [UInt8]? { window.outstanding?.octets }
+    /// The IKE_SA_INIT request as it was sent last.
+    package var initRequest: [UInt8] { initiation.request }
+
+    /// Copies of the keys, once there are any.
+    package var exposedKeys: ExposedKeys? {
+        switch keys {
+        case .some(let keys): ExposedKeys(keys)
+        case .none: nil
+        }
+    }
+}

@@ -1,0 +1,14 @@
+import ArgumentParser
+import Gateway
+import GatewayCrypto
+
+/// `ipsec-gw version`.
+struct Version: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Prints the versions of the gateway and its libraries.")
+
+    func run() {
+        print("ipsec-gw \(GatewayVersion.text)")
+        print("crypto   \(CryptoLibrary.version)")
+        for line in GatewayVersion.platform { print(line) }
+    }
+}

@@ -1,0 +1,34 @@
+import ESP
+import Testing
+
+@Suite struct LocalSPITests {
+    @Test func placesComeBack() throws {
+        let spi = try #require(LocalSPI(worker: 63, slot: (1 << 18) - 1, tag: 255))
+        #expect(spi.rawValue == .max)
+        #expect(spi.worker == 63 && spi.slot == (1 << 18) - 1 && spi.tag == 255)
+        #expect(try #require(LocalSPI(worker: 0, slot: 0, tag: 1)).description == "01000000")
+        #expect(LocalSPI(worker: 0, slot: 0, tag: 0) == nil)
+        #expect(LocalSPI(worker: 64, slot: 0, tag: 1) == nil)
+        #expect(LocalSPI(worker: 0, slot: 1 << 18, tag: 1) == nil)
+        #expect(LocalSPI(rawValue: 255) == nil)
+    }
+
+    @Test func threat_P27_aSlotNeverComesBackWithItsTag() {
+        var allocator = SPIAllocator(worker: 3, capacity: 4)
+        var out = (0..<4).compactMap { _ in allocator.allocate(random: 7) }
+        #expect(out.count == 4 && allocator.allocate(random: 7) == nil)
+        for _ in 0..<10_000 {
+            let old = out.removeFirst()
+            #expect(allocator.release(old))
+            #expect(!allocator.release(old))
+            #expect(!allocator.holds(old))
+            guard let new = allocator.allocate(random: old.tag) else {
+                Issue.record("nothing to allocate")
+                return
+            }
+            #expect(new != old && new.tag != 0)
+            out.append(new)
+        }
+        #expect(allocator.inUse == 4)
+    }
+}

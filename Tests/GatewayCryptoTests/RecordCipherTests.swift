@@ -1,0 +1,303 @@
+import Testing
+import Wire
+
+@testable import GatewayCrypto
+
+@Suite("Record ciphers")
+struct RecordCipherTests {
+    @Test("The table: keys, salts, IVs and ICVs of RFC 4106, 5282, 3602, 4868 and 2404")
+    func suites() throws {
+        struct Row { let number: EncryptionAlgorithm, bits: Int, mac: IntegrityAlgorithm, numbers: [Int], aead: Bool }
+        var rows: [Row] = []
+        for bits in [128, 192, 256] {
+            rows.append(Row(number: .aesGCM16, bits: bits, mac: .none, numbers: [bits / 8 + 4, 0, 8, 16, 1], aead: true))
+            for (mac, key, icv) in [
+                (IntegrityAlgorithm.hmacSHA1_96, 20, 12), (.hmacSHA256_128, 32, 16), (.hmacSHA384_192, 48, 24),
+                (.hmacSHA512_256, 64, 32),
+            ] {
+                rows.append(Row(number: .aesCBC, bits: bits, mac: mac, numbers: [bits / 8, key, 16, icv, 16], aead: false))
+            }
+        }
+        #expect(ProtectionSuite.all.count == rows.count)
+        for row in rows {
+            let suite = try #require(ProtectionSuite(encryption: row.number, keyBits: row.bits, integrity: row.mac))
+            #expect(ProtectionSuite.all.contains(suite))
+            #expect(suite.isAEAD == row.aead)
+            let numbers = [
+                suite.encryptionKeyLength, suite.integrityKeyLength, suite.ivLength, suite.icvLength, suite.blockLength,
+            ]
+            #expect(numbers == row.numbers, "\(suite)")
+        }
+    }
+
+    @Test("Combinations that make no suite are refused")
+    func threat_C1_noSuite() {
+        let refused: [(EncryptionAlgorithm, Int, IntegrityAlgorithm)] = [
+            (.aesGCM16, 128, .hmacSHA256_128), (.aesGCM16, 0, .none), (.aesGCM16, 127, .none), (.aesGCM16, 65535, .none),
+            (.aesCBC, 128, .none), (.aesCBC, 0, .hmacSHA256_128), (.aesCBC, 64, .hmacSHA256_128),
+            (.aesCBC, 128, .init(rawValue: 1025)), (.init(rawValue: 0), 0, .none), (.init(rawValue: 1025), 128, .hmacSHA256_128),
+            (.null, 0, .hmacSHA256_128), (.null, 0, .none),
+        ]
+        for (encryption, bits, integrity) in refused {
+            #expect(ProtectionSuite(encryption: encryption, keyBits: bits, integrity: integrity) == nil)
+        }
+    }
+
+    @Test("RFC 3602: AES-CBC")
+    func rfc3602() throws {
+        for vector in rfc3602Vectors {
+            let (key, iv, plain, sealed) = (octets(vector.key), octets(vector.iv), octets(vector.plain), octets(vector.cipher))
+            let suite = try #require(ProtectionSuite(encryption: .aesCBC, keyBits: key.count * 8, integrity: .hmacSHA256_128))
+            let macKey = SeededEntropy(seed: 1).secret(32)
+            var sealer = try RecordCipher(suite, encryptionKey: secret(vector.key), integrityKey: macKey, direction: .seal)
+            var opener = try RecordCipher(suite, encryptionKey: secret(vector.key), integrityKey: macKey, direction: .open)
+            var record = Record(aad: [1, 2, 3], iv: iv, text: plain, trailer: [4, 5])
+            #expect(sealer.seal(&record) == true)
+            #expect(record.text == sealed)
+            // What the MAC covers, and in which order: RFC 4303 section 2.8, RFC 7296 section 3.14.
+            let prf = try #require(PRF(.hmacSHA256))
+            let mac = try prf(key: macKey, [1, 2, 3] + iv + sealed + [4, 5]).exposed()
+            #expect(record.icv == Array(mac.prefix(16)))
+            #expect(opener.open(&record) == true)
+            #expect(record.text == plain)
+        }
+    }
+
+    @Test("AES-GCM, the specification's test cases; salt and IV make the nonce (RFC 4106 section 4)")
+    func rfc4106_gcm() throws {
+        for vector in gcmVectors {
+            let (nonce, plain, sealed) = (octets(vector.nonce), octets(vector.plain), octets(vector.sealed))
+            var record = Record(aad: octets(vector.aad), iv: Array(nonce[4...]), text: plain)
+            let key = octets(vector.key)
+            let suite = try #require(ProtectionSuite(encryption: .aesGCM16, keyBits: key.count * 8, integrity: .none))
+            let keys = SecretOctets(copying: key + nonce[..<4])
+            var sealer = try RecordCipher(suite, encryptionKey: keys, integrityKey: SecretOctets(count: 0), direction: .seal)
+            var opener = try RecordCipher(suite, encryptionKey: keys, integrityKey: SecretOctets(count: 0), direction: .open)
+            #expect(sealer.seal(&record) == true)
+            #expect(record.text + record.icv == sealed)
+            #expect(opener.open(&record) == true)
+            #expect(record.text == plain)
+        }
+    }
+
+    @Test("What is sealed opens, with one key and many IVs, at every size", arguments: ProtectionSuite.all)
+    func roundTrip(suite: ProtectionSuite) throws {
+        var sealer = try suite.cipher(.seal, seed: 3)
+        var opener = try suite.cipher(.open, seed: 3)
+        var seen: Set<[UInt8]> = []
+        for blocks in [1, 2, 3, 5, 64, 93, 4095] {
+            let plain = suite.record(blocks: blocks, seed: UInt64(blocks))
+            var record = plain
+            #expect(sealer.seal(&record) == true)
+            #expect(record.text != plain.text)
+            #expect(record.icv.count == suite.icvLength)
+            #expect(seen.insert(record.icv).inserted)
+            #expect(opener.open(&record) == true)
+            #expect(record.text == plain.text)
+        }
+        if suite.isAEAD {
+            for count in [0, 1, 15, 17, 1399] {
+                let text = SeededEntropy(seed: UInt64(count)).octets(count)
+                var record = Record(aad: [], iv: SeededEntropy(seed: 5).octets(8), text: text)
+                #expect(sealer.seal(&record) && opener.open(&record))
+                #expect(record.text == text)
+            }
+        }
+    }
+
+    @Test("Every single-bit corruption is refused, and harms nothing that follows", arguments: ProtectionSuite.all)
+    func threat_C6_everyBit(suite: ProtectionSuite) throws {
+        var sealer = try suite.cipher(.seal, seed: 4)
+        var opener = try suite.cipher(.open, seed: 4)
+        let plain = suite.record(blocks: 3, seed: 5)
+        var sealed = plain
+        #expect(sealer.seal(&sealed) == true)
+
+        func refuse(_ part: WritableKeyPath<Record, [UInt8]>) {
+            for bit in 0..<sealed[keyPath: part].count * 8 {
+                var record = sealed
+                record[keyPath: part][bit / 8] ^= 0x80 >> UInt8(bit % 8)
+                let corrupted = record.text
+                #expect(opener.open(&record) == false)
+                // Unverified plain text is never handed out.
+                #expect(suite.isAEAD ? record.text.allSatisfy { $0 == 0 } : record.text == corrupted)
+            }
+        }
+        for part in [\Record.aad, \.iv, \.text, \.trailer, \.icv] { refuse(part) }
+
+        // Octets moved over a border between the parts are another message where a part has a fixed place.
+        var shortened = sealed
+        shortened.text.removeLast(suite.blockLength)
+        #expect(opener.open(&shortened) == false)
+        var longer = sealed
+        longer.text += [UInt8](repeating: 0, count: suite.blockLength)
+        #expect(opener.open(&longer) == false)
+        var noData = sealed
+        noData.aad = []
+        #expect(opener.open(&noData) == false)
+
+        var good = sealed
+        #expect(opener.open(&good) == true)
+        #expect(good.text == plain.text)
+    }
+
+    @Test("Every bit of every key counts", arguments: ProtectionSuite.all)
+    func everyKeyBit(suite: ProtectionSuite) throws {
+        let entropy = SeededEntropy(seed: 6)
+        let (encryptionKey, integrityKey) = (entropy.octets(suite.encryptionKeyLength), entropy.octets(suite.integrityKeyLength))
+        func cipher(_ direction: RecordCipher.Direction, _ left: [UInt8], _ right: [UInt8]) throws -> RecordCipher {
+            try RecordCipher(
+                suite, encryptionKey: SecretOctets(copying: left), integrityKey: SecretOctets(copying: right),
+                direction: direction)
+        }
+        let plain = suite.record(blocks: 2, seed: 7)
+        var sealed = plain
+        var sealer = try cipher(.seal, encryptionKey, integrityKey)
+        #expect(sealer.seal(&sealed) == true)
+        for bit in 0..<encryptionKey.count * 8 {
+            var key = encryptionKey
+            key[bit / 8] ^= 1 << UInt8(bit % 8)
+            var record = sealed
+            var opener = try cipher(.open, key, integrityKey)
+            // The MAC knows nothing of the cipher's key: there the text comes out wrong.
+            #expect(opener.open(&record) == !suite.isAEAD)
+            #expect(record.text != plain.text)
+        }
+        for bit in 0..<integrityKey.count * 8 {
+            var key = integrityKey
+            key[bit / 8] ^= 1 << UInt8(bit % 8)
+            var record = sealed
+            var opener = try cipher(.open, encryptionKey, key)
+            #expect(opener.open(&record) == false)
+        }
+    }
+
+    @Test("A key for sealing opens nothing, and the other way round", arguments: ProtectionSuite.all)
+    func threat_P27_directions(suite: ProtectionSuite) throws {
+        var sealer = try suite.cipher(.seal, seed: 8)
+        var opener = try suite.cipher(.open, seed: 8)
+        let plain = suite.record(blocks: 1, seed: 9)
+        var record = plain
+        #expect(opener.seal(&record) == false)
+        #expect(record.text == plain.text && record.icv.allSatisfy { $0 == 0 })
+        #expect(sealer.seal(&record) == true)
+        let sealed = record
+        #expect(sealer.open(&record) == false)
+        #expect(record == sealed)
+    }
+
+    @Test("threats.md C4: keys of another length make no cipher", arguments: ProtectionSuite.all)
+    func threat_C4_keyLengths(suite: ProtectionSuite) throws {
+        func lengths(_ n: Int) -> [Int] { n == 0 ? [1, 10] : [0, n - 1, n + 1, 10 * n] }
+        func make(_ left: Int, _ right: Int) throws -> Bool {
+            let cipher = try RecordCipher(
+                suite, encryptionKey: SecretOctets(count: left), integrityKey: SecretOctets(count: right), direction: .seal)
+            return cipher.suite == suite
+        }
+        #expect(try make(suite.encryptionKeyLength, suite.integrityKeyLength))
+        for count in lengths(suite.encryptionKeyLength) {
+            #expect(throws: CryptoError.badLength) { _ = try make(count, suite.integrityKeyLength) }
+        }
+        for count in lengths(suite.integrityKeyLength) {
+            #expect(throws: CryptoError.badLength) { _ = try make(suite.encryptionKeyLength, count) }
+        }
+    }
+
+    @Test("threats.md C4: IVs, ICVs and texts of another length are refused untouched", arguments: ProtectionSuite.all)
+    func threat_C4_recordLengths(suite: ProtectionSuite) throws {
+        var sealer = try suite.cipher(.seal, seed: 10)
+        var opener = try suite.cipher(.open, seed: 10)
+        let plain = suite.record(blocks: 2, seed: 11)
+        var sealed = plain
+        #expect(sealer.seal(&sealed) == true)
+
+        func expectRefusal(_ change: (inout Record) -> Void) {
+            var (clear, given) = (plain, sealed)
+            change(&clear)
+            change(&given)
+            let (clearBefore, givenBefore) = (clear.text, given.text)
+            #expect(sealer.seal(&clear) == false)
+            #expect(clear.text == clearBefore && clear.icv.allSatisfy { $0 == 0 })
+            #expect(opener.open(&given) == false)
+            #expect(given.text == givenBefore)
+        }
+        for count in [0, suite.ivLength - 1, suite.ivLength + 1, 10 * suite.ivLength] {
+            expectRefusal { $0.iv = [UInt8](repeating: 1, count: count) }
+        }
+        for count in [0, suite.icvLength - 1, suite.icvLength + 1, 10 * suite.icvLength] {
+            var (clear, given) = (plain, sealed)
+            #expect(sealer.seal(&clear, icvLength: count) == false)
+            #expect(clear.text == plain.text)
+            given.icv = Array((0..<11).flatMap { _ in sealed.icv }.prefix(count))
+            #expect(opener.open(&given) == false)
+            #expect(given.text == sealed.text)
+        }
+        if suite.isAEAD {
+            // Nothing would authenticate it.
+            expectRefusal { $0.trailer = [0, 0, 0, 1] }
+        } else {
+            for count in [0, 1, 15, 17, 31] { expectRefusal { $0.text = [UInt8](repeating: 1, count: count) } }
+        }
+        #expect(opener.open(&sealed) == true)
+        #expect(sealed.text == plain.text)
+    }
+
+    @Test("Wycheproof AES-GCM", .enabled(if: VectorFolder.isPresent, VectorFolder.absence))
+    func wycheproof_aesGCM() throws {
+        try Wycheproof("aes_gcm").forEach("aes_gcm") { group, row in
+            guard group.ivSize == 96 else { return .otherwise("a nonce is 96 bits, RFC 4106 section 4") }
+            let suite = try #require(ProtectionSuite(encryption: .aesGCM16, keyBits: group.keySize ?? 0, integrity: .none))
+            #expect(group.tagSize == 128)
+            let nonce = octets(row.iv ?? "-")
+            let keys = SecretOctets(copying: octets(row.key ?? "-") + nonce.prefix(4))
+            let plain = octets(row.msg ?? "-")
+            var given = Record(
+                aad: octets(row.aad ?? "-"), iv: Array(nonce.dropFirst(4)), text: octets(row.ct ?? "-"), icv: octets(row.tag ?? "-"))
+            var clear = given
+            clear.text = plain
+            let sealed = given
+            var opener = try RecordCipher(suite, encryptionKey: keys, integrityKey: SecretOctets(count: 0), direction: .open)
+            var sealer = try RecordCipher(suite, encryptionKey: keys, integrityKey: SecretOctets(count: 0), direction: .seal)
+            let opened = opener.open(&given)
+            #expect(opened == (row.result == .valid), "aes_gcm row \(row.tcId): \(row.comment)")
+            #expect(sealer.seal(&clear) == true)
+            #expect((clear == sealed) == (row.result == .valid), "aes_gcm row \(row.tcId): \(row.comment)")
+            if opened { #expect(given.text == plain, "aes_gcm row \(row.tcId)") }
+            return .asTheRowSays
+        }
+    }
+
+    @Test("Wycheproof AES-CBC, the cipher alone", .enabled(if: VectorFolder.isPresent, VectorFolder.absence))
+    func wycheproof_aesCBC() throws {
+        let prf = try #require(PRF(.hmacSHA256))
+        let macKey = SeededEntropy(seed: 12).secret(32)
+        try Wycheproof("aes_cbc_pkcs5").forEach("aes_cbc_pkcs5") { group, row in
+            let suite = try #require(
+                ProtectionSuite(encryption: .aesCBC, keyBits: group.keySize ?? 0, integrity: .hmacSHA256_128))
+            let (key, iv, plain, sealed) =
+                (octets(row.key ?? "-"), octets(row.iv ?? "-"), octets(row.msg ?? "-"), octets(row.ct ?? "-"))
+            let mac = try prf(key: macKey, iv + sealed).exposed()
+            var given = Record(iv: iv, text: sealed, icv: Array(mac.prefix(16)))
+            var opener = try RecordCipher(
+                suite, encryptionKey: SecretOctets(copying: key), integrityKey: macKey, direction: .open)
+            let opened = opener.open(&given)
+            guard opened else {
+                #expect(row.result == .invalid && sealed.count % 16 != 0 || sealed.isEmpty, "aes_cbc row \(row.tcId)")
+                return .asTheRowSays
+            }
+            // PKCS #5 padding: taken off here, since ESP and IKE have their own.
+            let count = Int(given.text.last ?? 0)
+            let isPadded = (1...16).contains(count) && given.text.suffix(count).allSatisfy { Int($0) == count }
+            #expect(isPadded == (row.result == .valid), "aes_cbc row \(row.tcId): \(row.comment)")
+            if row.result == .valid {
+                #expect(Array(given.text.dropLast(count)) == plain, "aes_cbc row \(row.tcId)")
+                var sealer = try RecordCipher(
+                    suite, encryptionKey: SecretOctets(copying: key), integrityKey: macKey, direction: .seal)
+                #expect(sealer.seal(&given) == true)
+                #expect(given.text == sealed, "aes_cbc row \(row.tcId)")
+                return .asTheRowSays
+            }
+            return .otherwise("the cipher opens it; padding is ESP's and IKE's own, and the MAC was right (the row: invalid padding)")
+        }
+    }
+}

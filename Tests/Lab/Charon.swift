@@ -1,0 +1,133 @@
+import Foundation
+
+/// strongSwan 5.9 in a namespace, with a configuration and a vici socket of its own. ESP is done in its process (kernel-libipsec).
+package final class Charon: Sendable {
+    package struct Settings: Sendable {
+        /// Seconds before the first retransmission, and what each wait is multiplied by.
+        package var retransmitTimeout = 1.0
+        package var retransmitBase = 1.4
+        package var retransmitTries = 5
+        /// Whether IKE is in the log message by message (level 2).
+        package var isVerbose = false
+        package init() {}
+    }
+
+    package let namespace: Namespace
+    package let process: LabProcess
+    private let scenario: Scenario
+    private let name: String
+    private let settingsFile: String
+    private let socket: String
+
+    private init(scenario: Scenario, namespace: Namespace, name: String, settingsFile: String, socket: String, process: LabProcess) {
+        self.scenario = scenario
+        self.namespace = namespace
+        self.name = name
+        self.settingsFile = settingsFile
+        self.socket = socket
+        self.process = process
+    }
+
+    /// Starts charon and waits until its vici socket answers.
+    package static func start(_ scenario: Scenario, in namespace: Namespace, settings: Settings = Settings()) async throws -> Charon {
+        let name = scenario.uniqueName("ss")
+        let socket = "\(scenario.folder)/\(name.split(separator: "-").suffix(2).joined()).vici"
+        let level = settings.isVerbose ? 2 : 1
+        // aesni must stand before aes and gcm, or AES-GCM runs in portable C, eight times slower
+        let file = try scenario.write(
+            """
+            charon-systemd {
+              load = aesni aes des sha2 sha1 md5 mgf1 rdrand random nonce x509 constraints pubkey pkcs1 pem openssl gmp curve25519 hmac kdf xcbc cmac gcm ccm chapoly kernel-libipsec kernel-netlink socket-default vici
+              install_routes = yes
+              install_virtual_ip = yes
+              retransmit_timeout = \(settings.retransmitTimeout)
+              retransmit_base = \(settings.retransmitBase)
+              retransmit_tries = \(settings.retransmitTries)
+              close_ike_on_child_failure = no
+              delete_rekeyed_delay = 1
+              plugins {
+                vici { socket = unix://\(socket) }
+                kernel-libipsec { allow_peer_ts = no }
+              }
+              filelog {
+                stdout { default = \(level)
+                  cfg = 1
+                  lib = 1
+                  esp = 1
+                  flush_line = yes }
+              }
+              journal { default = -1 }
+            }
+            swanctl { load = pem pkcs1 x509 revocation constraints pubkey openssl random }
+
+            """, to: "\(name).conf")
+        let process = try await scenario.start(
+            "charon", ["/usr/sbin/charon-systemd"], in: namespace, environment: ["STRONGSWAN_CONF": file])
+        let charon = Charon(
+            scenario: scenario, namespace: namespace, name: name, settingsFile: file, socket: socket, process: process)
+        let answers = try await becomesTrue(within: .seconds(15)) {
+            guard process.isRunning else { throw LabError("charon did not start:\n\(process.output)") }
+            return FileManager.default.fileExists(atPath: socket) ? try await charon.swanctl(["--stats"]).succeeded : false
+        }
+        guard answers else { throw LabError("charon's vici socket does not answer:\n\(process.output)") }
+        return charon
+    }
+
+    /// Starts charon with these connections loaded.
+    package static func start(
+        _ scenario: Scenario, in namespace: Namespace, settings: Settings = Settings(), _ connections: CharonConnection...
+    ) async throws -> Charon {
+        let charon = try await start(scenario, in: namespace, settings: settings)
+        try await charon.load(connections)
+        return charon
+    }
+
+    package func swanctl(_ arguments: [String], timeout: Duration = .seconds(60)) async throws -> CommandResult {
+        try await scenario.run(
+            ["/usr/sbin/swanctl"] + arguments + ["--uri", "unix://\(socket)"], in: namespace,
+            environment: ["STRONGSWAN_CONF": settingsFile], timeout: timeout)
+    }
+
+    /// Replaces all connections, secrets and pools.
+    package func load(_ connections: [CharonConnection]) async throws {
+        try await load(swanctl: CharonConnection.swanctlFile(connections))
+    }
+
+    /// Replaces them by what a swanctl.conf says.
+    package func load(swanctl text: String) async throws {
+        let file = try scenario.write(text, to: "\(name).swanctl")
+        try await swanctl(["--load-all", "--clear", "--noprompt", "--file", file]).required()
+    }
+
+    /// Asks for a connection; the result is swanctl's exit and what charon said while it tried.
+    package func initiate(_ child: String = CharonConnection.childName, timeout: Duration = .seconds(25)) async throws -> CommandResult {
+        try await swanctl(
+            ["--initiate", "--child", child, "--timeout", "\(timeout.components.seconds)"], timeout: timeout + .seconds(5))
+    }
+
+    /// Connects, or throws with charon's log. Returns the SA.
+    @discardableResult
+    package func connect(_ child: String = CharonConnection.childName) async throws -> CharonSA {
+        let result = try await initiate(child)
+        guard result.succeeded else { throw LabError("strongSwan could not connect:\n\(result.output)") }
+        let sa = try await sas().last { $0.state == "ESTABLISHED" && !$0.children.isEmpty }
+        guard let sa else { throw LabError("strongSwan says it is connected but lists no SA:\n\(result.output)") }
+        return sa
+    }
+
+    @discardableResult
+    package func terminate(ike name: String = "rw") async throws -> CommandResult {
+        try await swanctl(["--terminate", "--ike", name, "--timeout", "10"])
+    }
+
+    /// Its SAs as they are now.
+    package func sas() async throws -> [CharonSA] {
+        try CharonSA.parse(try await swanctl(["--list-sas", "--raw"]).required())
+    }
+
+    /// Dies without a word to the peer.
+    package func killNow() async {
+        await process.killNow()
+        unlink(socket)
+    }
+}

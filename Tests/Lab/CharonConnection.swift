@@ -1,0 +1,94 @@
+/// A connection of strongSwan, as swanctl.conf describes it: IKEv2 with a PSK, as road warrior or as responder.
+package struct CharonConnection: Sendable {
+    package static let childName = "net"
+
+    /// What strongSwan does with the connection.
+    package enum Role: Sendable {
+        /// Asks for inner addresses (`vips`).
+        case initiator
+        /// Hands them out of a pool, as prefix.
+        case responder(pool: String)
+    }
+
+    package var name = "rw"
+    package var role = Role.initiator
+    package var localAddress = "%any"
+    package var remoteAddress = "192.0.2.1"
+    /// IDi as strongSwan reads it (`@` RFC822, dots FQDN, an address); nil: its own address.
+    package var identity: String?
+    /// IDr that is demanded; nil: the peer's address, empty: any.
+    package var remoteIdentity: String? = "gw.test"
+    package var psk = "a long and random text of the lab"
+    package var ike = "aes128gcm16-prfsha256-x25519"
+    package var esp = "aes128gcm16"
+    package var virtualAddresses = ["0.0.0.0"]
+    package var localSelectors = ["dynamic"]
+    package var remoteSelectors = ["10.20.0.0/24"]
+    /// Seconds; 0: no liveness checks.
+    package var dpdDelay = 0
+    /// What the client does when the peer is found dead: clear, or restart.
+    package var dpdAction = "clear"
+    /// Seconds; 0: no rekey of its own.
+    package var childRekey = 0
+    package var mobike = false
+    /// replace: INITIAL_CONTACT is sent with the first SA; never: it is not.
+    package var unique = "replace"
+
+    package init() {}
+
+    static func swanctlFile(_ connections: [CharonConnection]) -> String {
+        var text = "connections {\n"
+        for connection in connections { text += connection.section }
+        text += "}\nsecrets {\n"
+        for (index, connection) in connections.enumerated() {
+            text += "  ike-\(index) {\n    secret = \"\(connection.psk)\"\n"
+            if let identity = connection.identity { text += "    id-own = \(identity)\n" }
+            if let remote = connection.remoteIdentity, !remote.isEmpty { text += "    id-peer = \(remote)\n" }
+            text += "  }\n"
+        }
+        text += "}\npools {\n"
+        for connection in connections {
+            if case .responder(let pool) = connection.role { text += "  pool-\(connection.name) { addrs = \(pool)\n }\n" }
+        }
+        return text + "}\n"
+    }
+
+    private var section: String {
+        var lines = ["version = 2", "local_addrs = \(localAddress)", "proposals = \(ike)", "mobike = \(mobike ? "yes" : "no")"]
+        lines += ["unique = \(unique)", "rekey_time = 0", "reauth_time = 0"]
+        if dpdDelay > 0 { lines.append("dpd_delay = \(dpdDelay)s") }
+        switch role {
+        case .initiator:
+            lines.append("remote_addrs = \(remoteAddress)")
+            if !virtualAddresses.isEmpty { lines.append("vips = \(virtualAddresses.joined(separator: ","))") }
+        case .responder:
+            lines.append("pools = pool-\(name)")
+        }
+        let own = identity.map { "\n      id = \($0)" } ?? ""
+        let peer = remoteIdentity.map { $0.isEmpty ? "\n      id = %any" : "\n      id = \($0)" } ?? ""
+        // a responder's selectors are its own network; an initiator's own side is its inner address
+        let (local, remote): ([String], [String]) =
+            if case .responder = role { (remoteSelectors, ["dynamic"]) } else { (localSelectors, remoteSelectors) }
+        return """
+              \(name) {
+                \(lines.joined(separator: "\n    "))
+                local {
+                  auth = psk\(own)
+                }
+                remote {
+                  auth = psk\(peer)
+                }
+                children {
+                  \(Self.childName) {
+                    local_ts = \(local.joined(separator: ","))
+                    remote_ts = \(remote.joined(separator: ","))
+                    esp_proposals = \(esp)
+                    rekey_time = \(childRekey)s
+                    dpd_action = \(dpdAction)
+                  }
+                }
+              }
+
+            """
+    }
+}

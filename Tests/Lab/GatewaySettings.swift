@@ -1,0 +1,126 @@
+/// A gateway's configuration file, as far as scenarios vary it. Everything else is left to the defaults.
+package struct GatewaySettings: Sendable {
+    /// ike-transform: names of configuration.md.
+    package struct IKETransform: Sendable {
+        package var dhGroup: String
+        package var encryption: String
+        package var authentication: String
+        package var prf: String
+        package init(_ encryption: String, _ authentication: String, _ prf: String, _ dhGroup: String) {
+            (self.encryption, self.authentication, self.prf, self.dhGroup) = (encryption, authentication, prf, dhGroup)
+        }
+    }
+    /// ipsec-transform: names of configuration.md.
+    package struct IPsecTransform: Sendable {
+        package var encryption: String
+        package var authentication: String
+        package var usesESN: Bool
+        package init(_ encryption: String, _ authentication: String, usesESN: Bool = true) {
+            (self.encryption, self.authentication, self.usesESN) = (encryption, authentication, usesESN)
+        }
+    }
+
+    package static let psk = "a long and random text of the lab"
+    package static let poolPrefix = "10.99.0.0/24"
+    package static let interfaceName = "priv0"
+
+    package var gatewayAddress = RoadNetwork.gatewayAddress
+    package var identity = "gw.test"
+    package var psk = GatewaySettings.psk
+    package var pool = (first: "10.99.0.10", last: "10.99.0.250")
+    package var dns: [String] = []
+    /// Seconds an address is kept for its identity.
+    package var leaseHoldTime = 3600
+    /// Empty: the default proposals.
+    package var ikeTransforms: [IKETransform] = []
+    package var ipsecTransforms: [IPsecTransform] = []
+    package var dpd = (interval: 30, maxRetries: 3)
+    /// Prefixes of the gateway's ts-list; empty: no list.
+    package var selectors: [String] = []
+    package var ipMTU: Int?
+    package var clearsDF = false
+    package var workers = 2
+    package var forcesEncapsulation = true
+    package var logLevel = "debug"
+    /// Address and port of the Prometheus listener.
+    package var metrics: (address: String, port: Int)?
+    /// replace | keep | never
+    package var uniqueness: String?
+
+    package init() {}
+
+    /// The file; the control socket and the state are below `folder`.
+    package func yaml(folder: String) -> String {
+        var text = """
+            management:
+              control-socket: \(folder)/control.sock
+              state-directory: \(folder)/state
+              log: { level: \(logLevel), format: text }
+
+            """
+        if let metrics { text += "  metrics: { address: \(metrics.address), port: \(metrics.port) }\n" }
+        text += """
+            tunnel-group: { 1: { workers: \(workers) } }
+            service:
+              home: { id: 1, interface: { \(Self.interfaceName): { address: [10.99.0.1/24] } } }
+            local-dhcp-server:
+              rw:
+                pool:
+                  all:
+                    subnet: \(Self.poolPrefix)
+                    range: [{ begin: \(pool.first), end: \(pool.last) }]
+                    lease-hold-time: \(leaseHoldTime)
+
+            """
+        if !dns.isEmpty { text += "        dns: [\(dns.joined(separator: ", "))]\n" }
+        text += "ipsec:\n"
+        if !ikeTransforms.isEmpty {
+            text += "  ike-transform:\n"
+            for (index, transform) in ikeTransforms.enumerated() {
+                text += "    \(index + 1): { dh-group: \(transform.dhGroup), ike-encryption-algorithm: \(transform.encryption), "
+                text += "ike-auth-algorithm: \(transform.authentication), ike-prf-algorithm: \(transform.prf) }\n"
+            }
+        }
+        if !ipsecTransforms.isEmpty {
+            text += "  ipsec-transform:\n"
+            for (index, transform) in ipsecTransforms.enumerated() {
+                text += "    \(index + 1): { esp-encryption-algorithm: \(transform.encryption), esp-auth-algorithm: \(transform.authentication), "
+                text += "extended-sequence-number: \(transform.usesESN) }\n"
+            }
+        }
+        text += "  ike-policy:\n    1:\n      ike-version-2: { auth-method: psk }\n"
+        if !ikeTransforms.isEmpty { text += "      ike-transform: [\(list(ikeTransforms.count))]\n" }
+        text += "      nat-traversal: { force: \(forcesEncapsulation) }\n"
+        text += "      dpd: { interval: \(dpd.interval), max-retries: \(dpd.maxRetries) }\n"
+        var template: [String] = []
+        if !ipsecTransforms.isEmpty { template.append("ipsec-transform: [\(list(ipsecTransforms.count))]") }
+        if let ipMTU { template.append("ip-mtu: \(ipMTU)") }
+        if clearsDF { template.append("clear-df-bit: true") }
+        text += "  tunnel-template: { 1: { \(template.joined(separator: ", ")) } }\n"
+        if !selectors.isEmpty {
+            text += "  ts-list:\n    lab:\n      local:\n        entry:\n"
+            for (index, prefix) in selectors.enumerated() {
+                text += "          \(index + 1): { address: { prefix: \(prefix) } }\n"
+            }
+        }
+        text += """
+            ipsec-gateway:
+              rw:
+                ike-policy: 1
+                tunnel-group: 1
+                default-tunnel-template: 1
+                default-secure-service: { service-name: home, interface: \(Self.interfaceName) }
+                local:
+                  gateway-address: \(gatewayAddress)
+                  id: { fqdn: \(identity) }
+                  address-assignment: { ipv4: { dhcp-server: rw, pool: all } }
+                pre-shared-key: "\(psk)"
+
+            """
+        if !selectors.isEmpty { text += "    ts-list: lab\n" }
+        if let uniqueness { text += "    uniqueness: \(uniqueness)\n" }
+        return text
+    }
+
+    private func list(_ count: Int) -> String { (1...count).map(String.init).joined(separator: ", ") }
+}

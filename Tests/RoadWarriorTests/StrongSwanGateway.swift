@@ -1,0 +1,190 @@
+import Foundation
+
+/// A command's end and what it said.
+struct Outcome {
+    let status: Int32
+    let output: String
+}
+
+/// A process whose output is read as it comes.
+final class Running: @unchecked Sendable {
+    private let process = Process()
+    private let lock = NSLock()
+    private var collected = Data()
+
+    init(_ words: [String], environment: [String: String] = [:]) throws {
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = environment.map { "\($0)=\($1)" } + words
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        process.standardError = pipe
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        let reader = Thread { [weak self] in
+            while true {
+                let data = pipe.fileHandleForReading.availableData
+                guard !data.isEmpty, let self else { return }
+                self.lock.withLock { self.collected.append(data) }
+            }
+        }
+        reader.start()
+    }
+
+    var output: String { lock.withLock { String(decoding: collected, as: UTF8.self) } }
+    var isRunning: Bool { process.isRunning }
+
+    /// Whether the output holds the text within the time.
+    func waitFor(_ text: String, seconds: Double) -> Bool {
+        waitUntil(seconds) { self.output.contains(text) || !self.process.isRunning } && output.contains(text)
+    }
+
+    /// The exit status, or nil when it does not end in time.
+    func end(seconds: Double) -> Int32? {
+        guard waitUntil(seconds, { !self.process.isRunning }) else { return nil }
+        Thread.sleep(forTimeInterval: 0.05)
+        return process.terminationStatus
+    }
+
+    func terminate() { if process.isRunning { process.terminate() } }
+
+    func stop() {
+        terminate()
+        if !waitUntil(5, { !self.process.isRunning }) { kill(process.processIdentifier, SIGKILL) }
+    }
+}
+
+func waitUntil(_ seconds: Double, _ condition: () -> Bool) -> Bool {
+    let end = Date().addingTimeInterval(seconds)
+    while Date() < end {
+        if condition() { return true }
+        Thread.sleep(forTimeInterval: 0.05)
+    }
+    return condition()
+}
+
+@discardableResult
+func command(_ words: String..., environment: [String: String] = [:]) throws -> Outcome {
+    let running = try Running(words, environment: environment)
+    let status = running.end(seconds: 30)
+    return Outcome(status: status ?? -1, output: running.output)
+}
+
+/// strongSwan as a gateway in a network namespace of its own, and an empty namespace for the client:
+///
+///     client 198.51.100.2 ---- veth ---- 198.51.100.1 charon, 10.9.0.1 on lo; pool 10.8.0.0/24
+final class StrongSwanGateway {
+    static let psk = "a key for the tests of our own client"
+    static let charon = "/usr/sbin/charon-systemd"
+    /// Why this machine cannot run it, or nil.
+    static var missing: String? {
+        if geteuid() != 0 { return "namespaces need root" }
+        for path in [charon, "/usr/sbin/swanctl", "/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so", "/dev/net/tun"]
+        where !FileManager.default.fileExists(atPath: path) { return "\(path) is missing" }
+        return nil
+    }
+
+    let client: String
+    let server: String
+    private let folder: URL
+    private var process: Running?
+
+    init(ike: String, esp: String, psk: String = StrongSwanGateway.psk) throws {
+        let tag = String(UInt32.random(in: 0...UInt32.max), radix: 36)
+        client = "rwc-\(tag)"
+        server = "rws-\(tag)"
+        folder = FileManager.default.temporaryDirectory.appendingPathComponent("roadwarrior-\(tag)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        for name in [client, server] { try run("ip", "netns", "add", name) }
+        try run("ip", "link", "add", "eth0", "netns", client, "type", "veth", "peer", "name", "eth0", "netns", server)
+        for (name, address) in [(client, "198.51.100.2/24"), (server, "198.51.100.1/24")] {
+            try run("ip", "-n", name, "link", "set", "lo", "up")
+            try run("ip", "-n", name, "address", "add", address, "dev", "eth0")
+            try run("ip", "-n", name, "link", "set", "eth0", "up")
+        }
+        try run("ip", "-n", server, "address", "add", "10.9.0.1/32", "dev", "lo")
+        try Data(
+            """
+            charon-systemd {
+              load = aesni aes des sha2 sha1 md5 random nonce openssl gmp curve25519 hmac kdf gcm kernel-libipsec kernel-netlink socket-default vici
+              plugins { vici { socket = unix://\(socket) } }
+              filelog { stdout { default = 1
+                flush_line = yes } }
+              journal { default = -1 }
+            }
+            """.utf8
+        ).write(to: folder.appendingPathComponent("strongswan.conf"))
+        try Data(
+            """
+            connections {
+              rw {
+                version = 2
+                local_addrs = 198.51.100.1
+                proposals = \(ike)
+                pools = pool
+                dpd_delay = 2s
+                local {
+                  auth = psk
+                  id = gw.example.org
+                }
+                remote { auth = psk }
+                children {
+                  net {
+                    local_ts = 10.9.0.0/16
+                    esp_proposals = \(esp)
+                  }
+                }
+              }
+            }
+            pools {
+              pool {
+                addrs = 10.8.0.0/24
+                dns = 10.9.0.53
+              }
+            }
+            secrets {
+              ike-any { secret = "\(psk)" }
+            }
+            """.utf8
+        ).write(to: folder.appendingPathComponent("swanctl.conf"))
+        let running = try Running(["ip", "netns", "exec", server, Self.charon], environment: environment)
+        process = running
+        guard waitUntil(15, { FileManager.default.fileExists(atPath: self.socket) }) else { throw Fault("no vici socket: \(log)") }
+        let loaded = try swanctl("--load-all", "--file", folder.appendingPathComponent("swanctl.conf").path)
+        guard loaded.status == 0 else { throw Fault(loaded.output) }
+    }
+
+    struct Fault: Error, CustomStringConvertible {
+        let description: String
+        init(_ description: String) { self.description = description }
+    }
+
+    private func run(_ words: String...) throws {
+        let running = try Running(words)
+        guard running.end(seconds: 20) == 0 else { throw Fault(words.joined(separator: " ") + ": " + running.output) }
+    }
+
+    private var socket: String { folder.appendingPathComponent("vici").path }
+    private var environment: [String: String] {
+        ["STRONGSWAN_CONF": folder.appendingPathComponent("strongswan.conf").path]
+    }
+    var log: String { process?.output ?? "" }
+
+    func swanctl(_ words: String...) throws -> Outcome {
+        let running = try Running(
+            ["ip", "netns", "exec", server, "/usr/sbin/swanctl"] + words + ["--uri", "unix://\(socket)"], environment: environment)
+        let status = running.end(seconds: 30)
+        return Outcome(status: status ?? -1, output: running.output)
+    }
+
+    /// Our program in the client's namespace. It is told that the gateway is ours: in a container it may not see that for itself.
+    func load(_ words: String...) throws -> Running {
+        let program = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appendingPathComponent("ipsec-load")
+        return try Running(["ip", "netns", "exec", client, program.path] + words + ["--yes-this-is-my-gateway"])
+    }
+
+    func remove() {
+        process?.stop()
+        for name in [client, server] { _ = try? command("ip", "netns", "delete", name) }
+        try? FileManager.default.removeItem(at: folder)
+    }
+}
