@@ -141,6 +141,12 @@ let package = Package(
         .testTarget(
             name: "RoadWarriorTests",
             dependencies: ["GatewayCrypto", "IKEMessages", "LinuxIO", "RoadWarrior", "Wire", "ipsec-load"], swiftSettings: tests),
+        .testTarget(
+            name: "AddressAssignmentTests", dependencies: ["AddressAssignment", "GatewayTesting", "Wire"], swiftSettings: tests),
+        .testTarget(name: "StateStoreTests", dependencies: ["AddressAssignment", "StateStore", "Wire"], swiftSettings: tests),
+        .testTarget(
+            name: "ConfigTests", dependencies: ["AddressAssignment", "Config", "ESP", "GatewayTesting", "IKE", "Wire"],
+            exclude: ["example.yaml"], swiftSettings: tests),
         .testTarget(name: "ScenarioTests", dependencies: ["Lab", "ipsec-gw", "ipsec-gwctl", "ipsec-load"], swiftSettings: tests),
     ]
 )
