@@ -57,7 +57,7 @@ let package = Package(
 
         // Floor 3: engines
         .target(
-            name: "StateStore", dependencies: ["AddressAssignment", "Wire", .product(name: "GRDB", package: "GRDB.swift")],
+            name: "StateStore", dependencies: ["Wire", .product(name: "GRDB", package: "GRDB.swift")],
             swiftSettings: strict),
         .target(name: "Datapath", dependencies: ["ESP", "GatewayCrypto", "LinuxIO", "Wire"], swiftSettings: strict),
         .target(
@@ -143,7 +143,7 @@ let package = Package(
             dependencies: ["GatewayCrypto", "IKEMessages", "LinuxIO", "RoadWarrior", "Wire", "ipsec-load"], swiftSettings: tests),
         .testTarget(
             name: "AddressAssignmentTests", dependencies: ["AddressAssignment", "GatewayTesting", "Wire"], swiftSettings: tests),
-        .testTarget(name: "StateStoreTests", dependencies: ["AddressAssignment", "StateStore", "Wire"], swiftSettings: tests),
+        .testTarget(name: "StateStoreTests", dependencies: ["StateStore", "Wire"], swiftSettings: tests),
         .testTarget(
             name: "ConfigTests", dependencies: ["AddressAssignment", "Config", "ESP", "GatewayTesting", "IKE", "Wire"],
             exclude: ["example.yaml"], swiftSettings: tests),

@@ -226,7 +226,8 @@ struct LocalPoolTests {
             let identity = "user\(Int.random(in: 0..<12, using: &random))"
             switch Int.random(in: 0..<12, using: &random) {
             case 0..<5:
-                let wish = Bool.random(using: &random)
+                let wish =
+                    Bool.random(using: &random)
                     ? IPAddress(v4: 0x0a14_0100 + UInt32.random(in: 0..<32, using: &random)) : nil
                 if case .success(let lease) = pool.request(identity, wanted: wish) {
                     lastFor[identity, default: []].insert(lease.address)
