@@ -92,9 +92,11 @@ struct CapTests {
         #expect(parse(longer) == .refused(.malformedHeader))
     }
 
-    @Test("C3 the worst that fits into a message costs little time", arguments: [
-        "transforms", "attributes", "notifies", "selectors", "unknown", "octets",
-    ])
+    @Test(
+        "C3 the worst that fits into a message costs little time",
+        arguments: [
+            "transforms", "attributes", "notifies", "selectors", "unknown", "octets",
+        ])
     func threat_C3_worstCase(kind: String) {
         let attributes = (0..<16).flatMap { _ in octets("9234 0007") }
         let message: [UInt8]

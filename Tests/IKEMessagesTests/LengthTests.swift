@@ -70,7 +70,7 @@ struct LengthTests {
     @Test("C2 every inner length field", arguments: LengthField.all)
     func threat_C2_innerLengths(field: LengthField) {
         #expect(parse(field.type, field.body(saying: field.right)).payloads?.count == 1, "the sample itself")
-        let wrong: Set<Int> = [0, 1, field.header - 1, field.header, field.header + 1, field.right - 1, field.right + 1, field.highest - 1, field.highest]
+        let wrong = Set([0, 1, field.header - 1, field.header, field.header + 1, field.right - 1, field.right + 1, field.highest - 1, field.highest])
         for length in wrong.sorted() where length != field.right && length >= 0 {
             let outcome = parse(field.type, field.body(saying: length))
             // A notify's SPI and data share their octets: a shorter SPI leaves more data, and an honest 8 takes what is there.
@@ -121,13 +121,13 @@ struct LengthTests {
         #expect(error == .invalidSyntax(.chain(.truncated)))
     }
 
-    @Test("C2 every length field of every capture set to every odd value: an answer in bounded time")
+    @Test("C2 every two octets of every capture set to 1 and to 65535: an answer in bounded time")
     func threat_C2_captures() throws {
         let clock = ContinuousClock()
         var slowest = Duration.zero
-        for capture in Capture.all where capture.octets.count < 700 {
+        for capture in Capture.all where capture.octets.count < 500 {
             for offset in 0..<capture.octets.count - 1 {
-                for value in [UInt16(0), 1, 7, 65535] {
+                for value in [UInt16(1), 65535] {
                     var octets = capture.octets
                     octets.patch(bigEndian: value, at: offset)
                     let start = clock.now

@@ -62,11 +62,12 @@ struct PayloadSample: CustomTestStringConvertible, Sendable {
         PayloadSample("N", .notify(NotifyPayload(.cookie, data: [0xaa, 0xbb])), "0000 4006 aabb"),
         PayloadSample(
             "N with an SPI",
-            .notify({
-                var notify = NotifyPayload(.rekeySA)
-                (notify.protocolID, notify.spi) = (3, [1, 2, 3, 4])
-                return notify
-            }()), "0304 4009 01020304"),
+            .notify(
+                {
+                    var notify = NotifyPayload(.rekeySA)
+                    (notify.protocolID, notify.spi) = (3, [1, 2, 3, 4])
+                    return notify
+                }()), "0304 4009 01020304"),
         PayloadSample("D of the IKE SA", .delete(DeletePayload(protocolID: .ike, spis: [])), "01000000"),
         PayloadSample(
             "D of two Child SAs", .delete(DeletePayload(protocolID: .esp, spis: [[1, 2, 3, 4], [5, 6, 7, 8]])), "03040002 01020304 05060708"),
@@ -105,10 +106,12 @@ struct PayloadTests {
         #expect(parse(sample.payload.type, body).payloads == [sample.payload])
     }
 
-    @Test("RFC 7296 section 3.16: EAP packets", arguments: [
-        ("0205000a01626f6221 21", UInt8(2), UInt8?(1)), ("01060016 04 10000102030405060708090a0b0c0d0e0f", 1, 4), ("03070004", 3, nil),
-        ("04080004", 4, nil),
-    ])
+    @Test(
+        "RFC 7296 section 3.16: EAP packets",
+        arguments: [
+            ("0205000a01626f6221 21", UInt8(2), UInt8?(1)), ("01060016 04 10000102030405060708090a0b0c0d0e0f", 1, 4), ("03070004", 3, nil),
+            ("04080004", 4, nil),
+        ])
     func eap(text: String, code: UInt8, type: UInt8?) throws {
         let body = octets(text)
         guard case .eap(let eap) = parse(.eap, body).payloads?.first else {
