@@ -17,6 +17,7 @@ package struct LockoutTable: Sendable {
 
     private var records: [Key: Record] = [:]
     private var lockedPorts: [IPAddress: Set<UInt16>] = [:]
+    private var nextSweep: Instant?
 
     /// Keys remembered at once; when that many have failed lately, further ones are not remembered (threats.md rule 7).
     package static let capacity = 65_536
@@ -54,7 +55,7 @@ package struct LockoutTable: Sendable {
     package var count: Int { records.count }
 
     private mutating func count(_ key: Key, _ policy: IKEPolicy.Lockout, at now: Instant) -> Bool {
-        if records[key] == nil, records.count >= Self.capacity { sweep(policy, at: now) }
+        if records[key] == nil, records.count >= Self.capacity, nextSweep.map({ $0 <= now }) ?? true { sweep(policy, at: now) }
         guard records[key] != nil || records.count < Self.capacity else { return false }
         var record = records[key] ?? Record()
         if let until = record.lockedUntil, until <= now { record = Record() }
@@ -79,8 +80,9 @@ package struct LockoutTable: Sendable {
         if lockedPorts[remote.address]?.isEmpty == true { lockedPorts[remote.address] = nil }
     }
 
-    /// Drops what no longer matters.
+    /// Drops what no longer matters; at most once a second, so that a full table does not cost a walk for each failure (threats.md C3).
     private mutating func sweep(_ policy: IKEPolicy.Lockout, at now: Instant) {
+        nextSweep = now + .seconds(1)
         for (key, record) in records {
             let isRecent = record.failures.last.map { now - $0 <= policy.duration } ?? false
             if !isLocked(key, at: now), !isRecent { forget(key) }
