@@ -57,7 +57,7 @@ let package = Package(
 
         // Floor 3: engines
         .target(
-            name: "StateStore", dependencies: ["AddressAssignment", "Wire", .product(name: "GRDB", package: "GRDB.swift")],
+            name: "StateStore", dependencies: ["Wire", .product(name: "GRDB", package: "GRDB.swift")],
             swiftSettings: strict),
         .target(name: "Datapath", dependencies: ["ESP", "GatewayCrypto", "LinuxIO", "Wire"], swiftSettings: strict),
         .target(
@@ -136,7 +136,7 @@ let package = Package(
         .testTarget(name: "ESPTests", dependencies: ["ESP", "GatewayCrypto", "PacketFixtures", "Wire"], swiftSettings: tests),
         .testTarget(
             name: "AddressAssignmentTests", dependencies: ["AddressAssignment", "GatewayTesting", "Wire"], swiftSettings: tests),
-        .testTarget(name: "StateStoreTests", dependencies: ["AddressAssignment", "StateStore", "Wire"], swiftSettings: tests),
+        .testTarget(name: "StateStoreTests", dependencies: ["StateStore", "Wire"], swiftSettings: tests),
         .testTarget(
             name: "DatapathTests", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "PacketFixtures", "Wire"],
             swiftSettings: tests),
