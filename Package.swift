@@ -127,12 +127,6 @@ let package = Package(
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: tests),
         .testTarget(name: "GatewayCryptoTests", dependencies: ["GatewayCrypto", "COpenSSL", "Wire"], swiftSettings: tests),
         .testTarget(name: "LinuxIOTests", dependencies: ["CLinux", "LinuxIO", "Wire"], swiftSettings: tests),
-        .testTarget(name: "ESPTests", dependencies: ["ESP", "GatewayCrypto", "Wire"], swiftSettings: tests),
-        .testTarget(
-            name: "AddressAssignmentTests", dependencies: ["AddressAssignment", "GatewayTesting", "Wire"], swiftSettings: tests),
-        .testTarget(name: "StateStoreTests", dependencies: ["AddressAssignment", "StateStore", "Wire"], swiftSettings: tests),
-        .testTarget(name: "DatapathTests", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "Wire"], swiftSettings: tests),
-        .testTarget(name: "ConfigTests", dependencies: ["AddressAssignment", "Config", "ESP", "IKE", "Wire"], swiftSettings: tests),
         .testTarget(name: "ManagementAPITests", dependencies: ["ManagementAPI", "Wire"], swiftSettings: tests),
         .testTarget(
             name: "GatewayManagementTests",

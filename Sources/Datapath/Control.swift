@@ -336,6 +336,9 @@ package final class Control: Sendable {
 
     func report(_ event: DatapathEvent) { eventSink.yield(event) }
 
+    /// Somebody waits for passes to end.
+    var hasGracePeriods: Bool { state.withLock { !$0.graces.isEmpty } }
+
     /// A ticket that is settled when every worker has ended the pass it is in.
     func passed() async {
         let ticket = state.withLock { state in state.isStopped ? nil : Self.newGrace(&state, counters: mailboxes.map(\.passes)) }

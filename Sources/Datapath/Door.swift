@@ -109,7 +109,9 @@ package struct Door<Port: PacketPort & ~Copyable>: ~Copyable {
     }
 
     package var hasWork: Bool {
+        // A grace period that began after this pass's `service` rang a bell that nobody heard: look for it before waiting
         !outbox.isEmpty || outbox.isWoken || incoming.contains { !$0.isEmpty } || control.mailboxes.contains { !$0.reports.isEmpty }
+            || control.hasGracePeriods
     }
 
     package func descriptor(_ port: Int) -> Int32 { ports.descriptor(port) }

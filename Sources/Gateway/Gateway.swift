@@ -218,6 +218,12 @@ package final class Gateway: Service {
             case .hardLimit(let spi):
                 guard let session = await parts.sessions.owner(of: spi.rawValue) else { continue }
                 await parts.engines[session.sa.shard].feed(.childExhausted(spi: spi.rawValue), to: session.sa.spi)
+            case .failed(let worker, let reason):
+                // A gateway that lost a device or a socket serves nobody through it: the supervisor starts us anew.
+                let place = worker.map { "worker \($0)" } ?? "the door"
+                logger.critical("\(place) lost a device or a socket: \(reason)", metadata: ["event": "datapath-failed"])
+                failure.withLock { $0 = $0 ?? StartupError("\(place) lost a device or a socket: \(reason)") }
+                stopping.trigger()
             case .softLimit:
                 // A rekey of ours answers this; until then the client's own lifetimes or the hard limit do.
                 continue

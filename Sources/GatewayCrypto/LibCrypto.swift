@@ -145,8 +145,9 @@ enum LibCrypto {
 
     init(x25519 value: borrowing SecretOctets) throws(CryptoError) {
         guard value.count == 32 else { throw .badLength }
-        guard let key = unsafe EVP_PKEY_new_raw_private_key_ex(
-            nil, "X25519", nil, value.base.assumingMemoryBound(to: UInt8.self), value.count)
+        guard
+            let key = unsafe EVP_PKEY_new_raw_private_key_ex(
+                nil, "X25519", nil, value.base.assumingMemoryBound(to: UInt8.self), value.count)
         else { throw LibCrypto.libraryFault() }
         unsafe pointer = key
     }
@@ -371,11 +372,12 @@ extension LibCrypto {
     }
 
     private static func number(_ prime: Prime, length: Int) throws(CryptoError) -> Number {
-        let made: OpaquePointer? = switch prime {
-        case .rfc3526_2048: unsafe BN_get_rfc3526_prime_2048(nil)
-        case .rfc3526_3072: unsafe BN_get_rfc3526_prime_3072(nil)
-        case .rfc3526_4096: unsafe BN_get_rfc3526_prime_4096(nil)
-        }
+        let made: OpaquePointer? =
+            switch prime {
+            case .rfc3526_2048: unsafe BN_get_rfc3526_prime_2048(nil)
+            case .rfc3526_3072: unsafe BN_get_rfc3526_prime_3072(nil)
+            case .rfc3526_4096: unsafe BN_get_rfc3526_prime_4096(nil)
+            }
         let number = try unsafe Number(owning: made)
         guard unsafe BN_num_bits(number.pointer) == Int32(8 * length) else { throw .badLength }
         return number
@@ -408,8 +410,9 @@ extension LibCrypto {
         let secret = try Number(secret: exponent)
         let workspace = try Workspace()
         let result = try Number()
-        guard unsafe BN_mod_exp_mont_consttime(
-            result.pointer, base.pointer, secret.pointer, p.pointer, workspace.pointer, nil) == 1
+        guard
+            unsafe BN_mod_exp_mont_consttime(
+                result.pointer, base.pointer, secret.pointer, p.pointer, workspace.pointer, nil) == 1
         else { throw libraryFault() }
         return result
     }
@@ -425,11 +428,12 @@ extension LibCrypto {
     nonisolated(unsafe) private static let p521 = unsafe EC_GROUP_new_by_curve_name_ex(nil, nil, NID_secp521r1)
 
     private static func group(_ curve: Curve) throws(CryptoError) -> OpaquePointer {
-        let made: OpaquePointer? = switch curve {
-        case .p256: unsafe p256
-        case .p384: unsafe p384
-        case .p521: unsafe p521
-        }
+        let made: OpaquePointer? =
+            switch curve {
+            case .p256: unsafe p256
+            case .p384: unsafe p384
+            case .p521: unsafe p521
+            }
         guard let group = unsafe made else { throw .library }
         return unsafe group
     }

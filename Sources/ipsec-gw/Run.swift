@@ -2,6 +2,7 @@ import ArgumentParser
 import Config
 import Foundation
 import Gateway
+import GatewayCrypto
 import Logging
 import ManagementAPI
 import ServiceLifecycle
@@ -15,6 +16,8 @@ struct Run: AsyncParsableCommand {
     var config = Command.defaultPath
 
     func run() async throws {
+        // Before the first use of the library: what it frees is wiped from here on (threats.md P28).
+        guard CryptoLibrary.wipeFreedMemory() else { throw CleanFailure("ipsec-gw: the cryptographic library was used before it could be told to wipe") }
         let configuration = try load()
         let log = GatewayLog(
             format: GatewayLog.Format(rawValue: configuration.management.logFormat.rawValue) ?? .text,
@@ -24,8 +27,8 @@ struct Run: AsyncParsableCommand {
         defer { log.flush() }
         do {
             let gateway = try await Gateway(configuration, gatewayLog: log, metrics: metrics) {
-                print("ready")
-                unsafe fflush(stdout)
+                // Past stdio's buffer: whoever waits for this line reads a pipe.
+                FileHandle.standardOutput.write(Data("ready\n".utf8))
             }
             let group = ServiceGroup(
                 configuration: .init(
