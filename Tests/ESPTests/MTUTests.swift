@@ -87,7 +87,7 @@ import Wire
         }
         #expect(Packets.checksum(Array(reply[..<20])) == 0 && Packets.checksum(Array(reply[20...])) == 0)
         #expect(reply.count == 576 && reply[9] == 1 && reply[20] == 3 && reply[21] == 4)
-        #expect(Array(reply[12..<16]) == Packets.address("10.99.0.1").octets && Array(reply[16..<20]) == Packets.address(Session.server).octets)
+        #expect(Array(reply[12..<16]) == Packets.address(Session.clientAddress).octets && Array(reply[16..<20]) == Packets.address(Session.server).octets)
         #expect(Int(reply[26]) << 8 | Int(reply[27]) == 1400)
         #expect(Array(reply[28...]) == Array(packet[..<548]))
         #expect(session.sad.board.drops(.tooBig) == 1 && session.sad.board.tunnel(2).drops == 1)
