@@ -55,6 +55,8 @@ package final class PairClient {
     package var nextMessageID: UInt32 { warrior.nextMessageID }
     package var nextDeadline: Instant? { warrior.nextDeadline }
     package var settings: RoadWarrior.Settings { warrior.settings }
+    package var isEncapsulated: Bool { warrior.encapsulated }
+    package var isBehindNAT: Bool { warrior.behindNAT }
 
     /// What the gateway told of itself when the IKE SA stood.
     package var establishment: RoadWarrior.Established? {
@@ -76,4 +78,9 @@ package final class PairClient {
     ) -> [UInt8]? {
         warrior.forge(exchange, payloads, messageID: id, flags: flags, initiatorSPI: initiatorSPI)
     }
+}
+
+extension PairClient {
+    /// An ESP packet around anything.
+    package func seal(anything inner: [UInt8]) -> [UInt8]? { warrior.seal(anything: inner)?.octets }
 }
