@@ -16,7 +16,7 @@ struct Document {
 
     static let maximumDuplicates = 64
     /// Octets parsed again at most, so that a large file of one key does not take minutes.
-    private static let maximumOctets = 4 << 20
+    private static let maximumOctets = 1 << 20
 
     init(_ text: String) throws(Failure) {
         var scalars: [Unicode.Scalar]?

@@ -17,6 +17,7 @@ package struct LockoutTable: Sendable {
 
     private var records: [Key: Record] = [:]
     private var lockedPorts: [IPAddress: Set<UInt16>] = [:]
+    private var nextSweep: Instant?
 
     /// Keys remembered at once; when that many have failed lately, further ones are not remembered (threats.md rule 7).
     package static let capacity = 65_536
@@ -24,13 +25,12 @@ package struct LockoutTable: Sendable {
     package init() {}
 
     /// Whether a client is left outside now.
-    package mutating func isLocked(_ remote: Endpoint, identity: [UInt8], at now: Instant) -> Bool {
-        for key in [Key.address(remote.address), .port(remote), .identity(remote.address, identity)] {
-            guard let until = records[key]?.lockedUntil else { continue }
-            if now < until { return true }
-            forget(key)
-        }
-        return false
+    package func isLocked(_ remote: Endpoint, identity: [UInt8], at now: Instant) -> Bool {
+        [Key.address(remote.address), .port(remote), .identity(remote.address, identity)].contains { isLocked($0, at: now) }
+    }
+
+    private func isLocked(_ key: Key, at now: Instant) -> Bool {
+        records[key]?.lockedUntil.map { now < $0 } ?? false
     }
 
     /// A wrong AUTH value; a timeout or an address refusal never counts. Returns whether the client is locked out from now on.
@@ -39,8 +39,10 @@ package struct LockoutTable: Sendable {
         for key in [Key.port(remote), .identity(remote.address, identity)] where count(key, policy, at: now) {
             locked = true
             guard case .port = key else { continue }
-            lockedPorts[remote.address, default: []].insert(remote.port)
-            if let ports = lockedPorts[remote.address], ports.count > policy.maximumPortsPerAddress {
+            let others = (lockedPorts[remote.address] ?? []).filter { isLocked(.port(Endpoint(remote.address, port: $0)), at: now) }
+            let ports = others.union([remote.port])
+            lockedPorts[remote.address] = ports
+            if ports.count > policy.maximumPortsPerAddress {
                 var record = records[.address(remote.address)] ?? Record()
                 record.lockedUntil = end(policy, at: now)
                 records[.address(remote.address)] = record
@@ -53,9 +55,10 @@ package struct LockoutTable: Sendable {
     package var count: Int { records.count }
 
     private mutating func count(_ key: Key, _ policy: IKEPolicy.Lockout, at now: Instant) -> Bool {
-        if records[key] == nil, records.count >= Self.capacity { sweep(policy, at: now) }
+        if records[key] == nil, records.count >= Self.capacity, nextSweep.map({ $0 <= now }) ?? true { sweep(policy, at: now) }
         guard records[key] != nil || records.count < Self.capacity else { return false }
         var record = records[key] ?? Record()
+        if let until = record.lockedUntil, until <= now { record = Record() }
         record.failures.removeAll { now - $0 > policy.duration }
         record.failures.append(now)
         if record.failures.count >= policy.failedAttempts {
@@ -77,12 +80,12 @@ package struct LockoutTable: Sendable {
         if lockedPorts[remote.address]?.isEmpty == true { lockedPorts[remote.address] = nil }
     }
 
-    /// Drops what no longer matters.
+    /// Drops what no longer matters; at most once a second, so that a full table does not cost a walk for each failure (threats.md C3).
     private mutating func sweep(_ policy: IKEPolicy.Lockout, at now: Instant) {
+        nextSweep = now + .seconds(1)
         for (key, record) in records {
-            let isLocked = record.lockedUntil.map { now < $0 } ?? false
             let isRecent = record.failures.last.map { now - $0 <= policy.duration } ?? false
-            if !isLocked, !isRecent { forget(key) }
+            if !isLocked(key, at: now), !isRecent { forget(key) }
         }
     }
 }

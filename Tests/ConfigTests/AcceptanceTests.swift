@@ -73,9 +73,15 @@ struct AcceptanceTests {
             #expect(unsupported.contains { $0.keyPath == path }, "\(path)")
             #expect(problems.warnings.contains { $0.keyPath == path }, "\(path)")
         }
-        var everything = Capabilities.current
+        var everything = Fixtures.bare
         everything.features = Set(Feature.allCases)
         #expect(Fixtures.load(try Fixtures.example, everything).configuration?.unsupported == [])
+    }
+
+    @Test func configuration_thisVersionRunsThePlainFiles() throws {
+        for text in [Fixtures.plain, Fixtures.shortest] {
+            #expect(Configuration.load(text: text, file: "gw.yaml").configuration?.unsupported == [])
+        }
     }
 
     @Test func configuration_theShortestFile() throws {

@@ -93,7 +93,7 @@ import Wire
             var back = try Rig.clientIn()
             var octets: UInt64 = 0
             for number in 0..<50 {
-                let datagram = Packets.udp(5000, 7777, octets: number * 20)
+                let datagram = Packets.udp(5000, 7777, octets: number * 20 + 1)
                 let inner = Packets.ipv4(address, "10.99.0.1", payload: datagram)
                 octets += UInt64(inner.count)
                 let isSent = client.send(try out.seal(inner), to: natTraversal)
