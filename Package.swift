@@ -156,7 +156,11 @@ let package = Package(
             swiftSettings: tests),
         .testTarget(
             name: "RoadWarriorTests",
-            dependencies: ["GatewayCrypto", "IKEMessages", "LinuxIO", "RoadWarrior", "Wire", "ipsec-load"], swiftSettings: tests),
+            dependencies: [
+                "GatewayCrypto", "IKEMessages", "LinuxIO", "RoadWarrior", "Wire", "ipsec-load",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: tests),
         .testTarget(name: "ScenarioTests", dependencies: ["Lab", "ipsec-gw", "ipsec-gwctl", "ipsec-load"], swiftSettings: tests),
     ]
 )

@@ -17,7 +17,9 @@ struct Run: AsyncParsableCommand {
 
     func run() async throws {
         // Before the first use of the library: what it frees is wiped from here on (threats.md P28).
-        guard CryptoLibrary.wipeFreedMemory() else { throw CleanFailure("ipsec-gw: the cryptographic library was used before it could be told to wipe") }
+        guard CryptoLibrary.wipeFreedMemory() else {
+            throw CleanFailure("ipsec-gw: the cryptographic library was used before it could be told to wipe")
+        }
         let configuration = try load()
         let log = GatewayLog(
             format: GatewayLog.Format(rawValue: configuration.management.logFormat.rawValue) ?? .text,

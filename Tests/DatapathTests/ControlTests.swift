@@ -128,8 +128,11 @@ import Wire
         let rig = try Rig(workers: 1)
         let (id, _) = try await rig.session("10.99.0.10", worker: 0)
         rig.stop()
-        #expect(rig.control.open(tunnel: TunnelSpec(
-            worker: 0, interface: "priv0", innerAddresses: [Packets.address("10.99.0.11")], settings: TunnelSettings(), peer: Rig.peer, local: Rig.gateway)) == nil)
+        #expect(
+            rig.control.open(
+                tunnel: TunnelSpec(
+                    worker: 0, interface: "priv0", innerAddresses: [Packets.address("10.99.0.11")], settings: TunnelSettings(), peer: Rig.peer,
+                    local: Rig.gateway)) == nil)
         let spi = try #require(rig.control.allocateSPI(worker: 0))
         await #expect(throws: DatapathError.stopped) { try await rig.control.install(rig.child(id, spi)) }
         let counters = await rig.control.close(tunnel: id)

@@ -31,7 +31,9 @@ import Wire
     static func datapath(in namespace: borrowing NetworkNamespace, workers: Int, _ visitors: Visitors) throws -> Datapath {
         let settings = try settings(workers: workers)
         let result: Result<Datapath, DatapathError> = try namespace.within { () throws(SystemError) in
-            do throws(DatapathError) { return .success(try Datapath(settings, door: visitors, entropy: SystemEntropy())) } catch { return .failure(error) }
+            do throws(DatapathError) { return .success(try Datapath(settings, door: visitors, entropy: SystemEntropy())) } catch {
+                return .failure(error)
+            }
         }
         return try result.get()
     }
@@ -78,7 +80,8 @@ import Wire
         for home in 0..<workers {
             let address = "10.99.0.\(home + 10)"
             let spec = TunnelSpec(
-                worker: home, interface: "priv0", innerAddresses: [Packets.address(address)], settings: TunnelSettings(), peer: here, local: natTraversal)
+                worker: home, interface: "priv0", innerAddresses: [Packets.address(address)], settings: TunnelSettings(), peer: here,
+                local: natTraversal)
             let id = try #require(datapath.open(tunnel: spec))
             let spi = try #require(datapath.allocateSPI(worker: home))
             let all = [Selectors.Entry(.all(.ipv4))]
@@ -130,7 +133,9 @@ import Wire
     @Test func settingsThatMakeNoDatapath() throws {
         var settings = try Self.settings(workers: 1)
         settings.workers = 65
-        #expect(throws: DatapathError.settings("between 1 and 64 workers, not 65")) { try Datapath(settings, door: Visitors(), entropy: SystemEntropy()) }
+        #expect(throws: DatapathError.settings("between 1 and 64 workers, not 65")) {
+            try Datapath(settings, door: Visitors(), entropy: SystemEntropy())
+        }
         settings.workers = 1
         settings.gateways += settings.gateways
         #expect(throws: DatapathError.settings("two gateways on one address")) { try Datapath(settings, door: Visitors(), entropy: SystemEntropy()) }

@@ -58,7 +58,8 @@ final class Rig: Sendable {
 
     init(workers: Int, tunnels: Int = 64, sas: Int = 128, echoes: Bool = false, ringSize: Int = 1 << 17) throws {
         let bells = (0...workers).map { _ in Bell {} }
-        control = Control(interfaces: ["priv0", "priv1"], bells: bells, tunnelsPerWorker: tunnels, childSAsPerWorker: sas, entropy: SeededEntropy(seed: 11))
+        control = Control(
+            interfaces: ["priv0", "priv1"], bells: bells, tunnelsPerWorker: tunnels, childSAsPerWorker: sas, entropy: SeededEntropy(seed: 11))
         visitors = Visitors(echoes: echoes)
         outer = (0..<workers).map { _ in MemoryWire() }
         inner = (0..<workers).map { _ in MemoryWire() }
@@ -126,7 +127,8 @@ final class Rig: Sendable {
 
     /// A session with one Child SA on a worker.
     func session(
-        _ address: String, worker: Int, key: UInt8 = 1, outbound: UInt32 = 0xcafe, suite: ESPSuite = Rig.suite, settings: TunnelSettings = TunnelSettings()
+        _ address: String, worker: Int, key: UInt8 = 1, outbound: UInt32 = 0xcafe, suite: ESPSuite = Rig.suite,
+        settings: TunnelSettings = TunnelSettings()
     ) async throws -> (id: TunnelID, spi: LocalSPI) {
         let spec = TunnelSpec(
             worker: worker, interface: "priv0", innerAddresses: [Packets.address(address)], settings: settings, peer: Self.peer, local: Self.gateway)
@@ -141,7 +143,8 @@ final class Rig: Sendable {
         return ChildSASpec(
             tunnel: id, inbound: spi, outbound: outbound, suite: suite,
             keys: ChildSAKeys(
-                inboundEncryption: Self.key(suite, key), inboundIntegrity: Self.integrity(suite, key), outboundEncryption: Self.key(suite, key ^ 0x80),
+                inboundEncryption: Self.key(suite, key), inboundIntegrity: Self.integrity(suite, key),
+                outboundEncryption: Self.key(suite, key ^ 0x80),
                 outboundIntegrity: Self.integrity(suite, key ^ 0x80)),
             selectors: Selectors(local: all, remote: all))
     }
@@ -162,7 +165,8 @@ final class Rig: Sendable {
     /// The client's two ends of a session.
     static func client(_ spi: LocalSPI, key: UInt8 = 1, suite: ESPSuite = Rig.suite) throws -> OutboundSA {
         try OutboundSA(
-            spi: spi.rawValue, suite: suite, encryptionKey: Self.key(suite, key), integrityKey: integrity(suite, key), entropy: SeededEntropy(seed: 5))
+            spi: spi.rawValue, suite: suite, encryptionKey: Self.key(suite, key), integrityKey: integrity(suite, key), entropy: SeededEntropy(seed: 5)
+        )
     }
 
     static func clientIn(_ outbound: UInt32 = 0xcafe, key: UInt8 = 1, suite: ESPSuite = Rig.suite) throws -> InboundSA {

@@ -65,9 +65,16 @@ import Wire
             ("IPv6 length", Array(Packets.ipv6("2001:db8::1", "2001:db8::2", payload: Packets.udp(1, 2)).dropLast()), .malformed),
             ("jumbogram", Packets.ipv6("2001:db8::1", "2001:db8::2", next: 0, payload: []), .malformed),
             ("routing type 0", Packets.ipv6("2001:db8::1", "2001:db8::2", next: 43, payload: [59, 0, 0, 0, 0, 0, 0, 0]), .malformed),
-            ("hop-by-hop later", Packets.ipv6("2001:db8::1", "2001:db8::2", next: 60, payload: [0, 0, 1, 4, 0, 0, 0, 0, 59, 0, 1, 4, 0, 0, 0, 0]), .malformed),
+            (
+                "hop-by-hop later", Packets.ipv6("2001:db8::1", "2001:db8::2", next: 60, payload: [0, 0, 1, 4, 0, 0, 0, 0, 59, 0, 1, 4, 0, 0, 0, 0]),
+                .malformed
+            ),
             ("header beyond", Packets.ipv6("2001:db8::1", "2001:db8::2", next: 60, payload: [59, 9, 0, 0, 0, 0, 0, 0]), .malformed),
-            ("nine headers", Packets.ipv6("2001:db8::1", "2001:db8::2", next: 60, payload: (0..<9).flatMap { [$0 == 8 ? 59 : 60, 0, 1, 4, 0, 0, 0, 0] }), .malformed),
+            (
+                "nine headers",
+                Packets.ipv6("2001:db8::1", "2001:db8::2", next: 60, payload: (0..<9).flatMap { [$0 == 8 ? 59 : 60, 0, 1, 4, 0, 0, 0, 0] }),
+                .malformed
+            ),
         ]
         for (name, octets, expected) in table { #expect(Self.failure(octets) == expected, "\(name)") }
     }
@@ -86,10 +93,12 @@ import Wire
         #expect(later.isLaterFragment && !later.hasPorts)
         // IPv6 behind a fragment header
         let fragment = try Self.parse(
-            Packets.ipv6("2001:db8::1", "2001:db8::2", next: 44, payload: [17, 0, 0, 0x11, 0, 0, 0, 1] + [UInt8](repeating: 0, count: 16))).get()
+            Packets.ipv6("2001:db8::1", "2001:db8::2", next: 44, payload: [17, 0, 0, 0x11, 0, 0, 0, 1] + [UInt8](repeating: 0, count: 16))
+        ).get()
         #expect(fragment.isLaterFragment && fragment.ipProtocol == 17 && !fragment.hasPorts)
         let atomic = try Self.parse(
-            Packets.ipv6("2001:db8::1", "2001:db8::2", next: 44, payload: [17, 0, 0, 0, 0, 0, 0, 1] + Packets.udp(5, 6))).get()
+            Packets.ipv6("2001:db8::1", "2001:db8::2", next: 44, payload: [17, 0, 0, 0, 0, 0, 0, 1] + Packets.udp(5, 6))
+        ).get()
         #expect(atomic.isWhole && atomic.hasPorts && atomic.sourcePort == 5)
     }
 
@@ -100,14 +109,21 @@ import Wire
         var numbers = SeededNumbers(seed: seed)
         var accepted = 0
         let bases = [
-            Self.udp, Packets.ipv6("2001:db8::1", "2001:db8::2", next: 60, payload: [44, 0, 1, 4, 0, 0, 0, 0, 17, 0, 0, 1, 0, 0, 0, 1] + Packets.udp(5, 6)),
-            Packets.ipv4("10.0.0.1", "10.0.0.2", protocol: 6, options: [7, 7, 4, 0, 0, 0, 0, 0], payload: Packets.tcp("10.0.0.1", "10.0.0.2", options: [2, 4, 5, 180])),
+            Self.udp,
+            Packets.ipv6("2001:db8::1", "2001:db8::2", next: 60, payload: [44, 0, 1, 4, 0, 0, 0, 0, 17, 0, 0, 1, 0, 0, 0, 1] + Packets.udp(5, 6)),
+            Packets.ipv4(
+                "10.0.0.1", "10.0.0.2", protocol: 6, options: [7, 7, 4, 0, 0, 0, 0, 0],
+                payload: Packets.tcp("10.0.0.1", "10.0.0.2", options: [2, 4, 5, 180])),
         ]
         for round in 0..<100_000 {
             var octets = bases[round % bases.count]
-            for _ in 0..<(numbers.next() % 4) { octets[Int(numbers.next() % UInt64(min(octets.count, 60)))] = UInt8(truncatingIfNeeded: numbers.next()) }
+            for _ in 0..<(numbers.next() % 4) {
+                octets[Int(numbers.next() % UInt64(min(octets.count, 60)))] = UInt8(truncatingIfNeeded: numbers.next())
+            }
             if numbers.next() % 3 == 0 { octets.removeLast(Int(numbers.next() % UInt64(octets.count))) }
-            if !octets.isEmpty, numbers.next() % 2 == 0 { octets = Self.altered(octets.count >= 20 ? octets : octets + [UInt8](repeating: 0, count: 20), []) }
+            if !octets.isEmpty, numbers.next() % 2 == 0 {
+                octets = Self.altered(octets.count >= 20 ? octets : octets + [UInt8](repeating: 0, count: 20), [])
+            }
             guard case .success(let packet) = Self.parse(octets) else { continue }
             accepted += 1
             guard packet.length <= octets.count, packet.headerLength <= packet.length, packet.headerLength >= 20 else {

@@ -13,7 +13,9 @@ import Wire
 
     @Test func theLongestPrefixWins() {
         let routes = InnerRoutes(capacity: 32, seed: 1)
-        for (tunnel, text) in ["0.0.0.0/0", "10.0.0.0/8", "10.99.0.0/16", "10.99.0.10/32", "::/0", "2001:db8::/32", "2001:db8::/64", "2001:db8::10/128"].enumerated() {
+        for (tunnel, text) in [
+            "0.0.0.0/0", "10.0.0.0/8", "10.99.0.0/16", "10.99.0.10/32", "::/0", "2001:db8::/32", "2001:db8::/64", "2001:db8::10/128",
+        ].enumerated() {
             #expect(routes.insert(Self.prefix(text), Self.target(tunnel)))
             #expect(!routes.insert(Self.prefix(text), Self.target(99)))
         }

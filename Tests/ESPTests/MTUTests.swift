@@ -87,7 +87,8 @@ import Wire
         }
         #expect(Packets.checksum(Array(reply[..<20])) == 0 && Packets.checksum(Array(reply[20...])) == 0)
         #expect(reply.count == 576 && reply[9] == 1 && reply[20] == 3 && reply[21] == 4)
-        #expect(Array(reply[12..<16]) == Packets.address(Session.clientAddress).octets && Array(reply[16..<20]) == Packets.address(Session.server).octets)
+        #expect(
+            Array(reply[12..<16]) == Packets.address(Session.clientAddress).octets && Array(reply[16..<20]) == Packets.address(Session.server).octets)
         #expect(Int(reply[26]) << 8 | Int(reply[27]) == 1400)
         #expect(Array(reply[28...]) == Array(packet[..<548]))
         #expect(session.sad.board.drops(.tooBig) == 1 && session.sad.board.tunnel(2).drops == 1)
@@ -112,7 +113,9 @@ import Wire
         let fitting = Packets.ipv6(source, "2001:db8::10", payload: Packets.udp(1, 2, octets: 1280 - 48))
         let whole = try narrow.received(fitting)
         #expect(whole == [fitting])
-        guard case .reply(let told) = try narrow.send(Packets.ipv6(source, "2001:db8::10", payload: Packets.udp(1, 2, octets: 1281 - 48))) else { return }
+        guard case .reply(let told) = try narrow.send(Packets.ipv6(source, "2001:db8::10", payload: Packets.udp(1, 2, octets: 1281 - 48))) else {
+            return
+        }
         #expect(Int(told[46]) << 8 | Int(told[47]) == 1280)
     }
 
@@ -159,10 +162,11 @@ import Wire
     }
 
     // Aligned, at an odd octet, behind others, already small, SYN-ACK, no SYN, no option
-    @Test(arguments: [
-        ([2, 4, 5, 180], 2, 1360), ([1, 2, 4, 5, 180, 0, 0, 0], 2, 1360), ([4, 2, 2, 4, 5, 180, 1, 1], 2, 1360), ([2, 4, 2, 24], 2, 536),
-        ([2, 4, 5, 180], 0x12, 1360), ([2, 4, 5, 180], 0x10, 1460), ([2, 4, 255, 255], 2, 1360),
-    ] as [([UInt8], UInt8, UInt16)])
+    @Test(
+        arguments: [
+            ([2, 4, 5, 180], 2, 1360), ([1, 2, 4, 5, 180, 0, 0, 0], 2, 1360), ([4, 2, 2, 4, 5, 180, 1, 1], 2, 1360), ([2, 4, 2, 24], 2, 536),
+            ([2, 4, 5, 180], 0x12, 1360), ([2, 4, 5, 180], 0x10, 1460), ([2, 4, 255, 255], 2, 1360),
+        ] as [([UInt8], UInt8, UInt16)])
     func MSSClamp(options: [UInt8], flags: UInt8, expected: UInt16) throws {
         var session = try Session()
         let up = Packets.ipv4(

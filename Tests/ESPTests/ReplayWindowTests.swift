@@ -113,13 +113,14 @@ struct WindowScript {
     }
 
     // RFC 4303 appendix A2: (highest, low half, inferred)
-    @Test(arguments: [
-        (0, 1, 1), (100, 101, 101), (100, 50, 50), (5, 0xffff_ffff, nil),
-        (0xffff_fff0, 0xffff_ffff, 0xffff_ffff), (0xffff_fff0, 0, 0x1_0000_0000), (0xffff_fff0, 5, 0x1_0000_0005),
-        (0x1_0000_0005, 0xffff_fff0, 0xffff_fff0), (0x1_0000_0005, 4, 0x1_0000_0004), (0x1_0000_0005, 6, 0x1_0000_0006),
-        (0x1_0000_1000, 0x0fc1, 0x1_0000_0fc1), (0x1_0000_1000, 0x0fc0, 0x2_0000_0fc0),
-        (0xffff_ffff_ffff_ffff, 0, nil), (0xffff_ffff_ffff_ffff, 0xffff_ffff, 0xffff_ffff_ffff_ffff),
-    ] as [(UInt64, UInt32, UInt64?)])
+    @Test(
+        arguments: [
+            (0, 1, 1), (100, 101, 101), (100, 50, 50), (5, 0xffff_ffff, nil),
+            (0xffff_fff0, 0xffff_ffff, 0xffff_ffff), (0xffff_fff0, 0, 0x1_0000_0000), (0xffff_fff0, 5, 0x1_0000_0005),
+            (0x1_0000_0005, 0xffff_fff0, 0xffff_fff0), (0x1_0000_0005, 4, 0x1_0000_0004), (0x1_0000_0005, 6, 0x1_0000_0006),
+            (0x1_0000_1000, 0x0fc1, 0x1_0000_0fc1), (0x1_0000_1000, 0x0fc0, 0x2_0000_0fc0),
+            (0xffff_ffff_ffff_ffff, 0, nil), (0xffff_ffff_ffff_ffff, 0xffff_ffff, 0xffff_ffff_ffff_ffff),
+        ] as [(UInt64, UInt32, UInt64?)])
     func threat_P25_extendedNumbersAreInferred(highest: UInt64, low: UInt32, expected: UInt64?) {
         #expect(SequenceNumber.infer(low: low, highest: highest, window: 64) == expected)
     }

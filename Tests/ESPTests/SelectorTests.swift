@@ -91,7 +91,8 @@ import Wire
         let unreachable = Packets.ipv4(Self.client, "10.1.0.1", protocol: 1, payload: Self.icmp(3, 3, quoting: Array(sent.prefix(28))))
         #expect(try Self.inbound(unreachable, web) == nil)
         // The same about a packet that could not have gone
-        let strange = Packets.ipv4(Self.client, "10.1.0.1", protocol: 1, payload: Self.icmp(3, 3, quoting: Array(Self.answer("10.1.0.1", from: 54).prefix(28))))
+        let strange = Packets.ipv4(
+            Self.client, "10.1.0.1", protocol: 1, payload: Self.icmp(3, 3, quoting: Array(Self.answer("10.1.0.1", from: 54).prefix(28))))
         #expect(try Self.inbound(strange, web) == .selectors)
         // To someone else than the quoted sender
         let elsewhere = Packets.ipv4(Self.client, "10.1.0.2", protocol: 1, payload: Self.icmp(3, 3, quoting: Array(sent.prefix(28))))

@@ -100,7 +100,9 @@ struct Session: ~Copyable {
         var octets = sealed
         let now = now
         let result: Result<SAD.Delivery, Drop> = octets.withUnsafeMutableBytes { buffer in
-            do throws(Drop) { return .success(try sad.open(PacketView(buffer), from: peer, at: Session.gateway, now: now)) } catch { return .failure(error) }
+            do throws(Drop) { return .success(try sad.open(PacketView(buffer), from: peer, at: Session.gateway, now: now)) } catch {
+                return .failure(error)
+            }
         }
         let delivery = try result.get()
         return Array(octets[delivery.offset..<delivery.offset + delivery.length])
@@ -119,7 +121,8 @@ struct Session: ~Copyable {
                     let view = PacketView(all).part(128, inner.count)
                     let packet = try InnerPacket(view)
                     let departure = try sad.depart(
-                        packet, view, by: Session.target, reply: PacketView(room), fromIPv4: Packets.address("10.99.0.1").value, fromIPv6: 0, now: now)
+                        packet, view, by: Session.target, reply: PacketView(room), fromIPv4: Packets.address("10.99.0.1").value, fromIPv6: 0, now: now
+                    )
                     switch departure {
                     case .whole(let slot):
                         let total = try sad.seal(slot: slot, PacketView(all), offset: 128, length: packet.length, nextHeader: packet.nextHeader)
