@@ -89,8 +89,8 @@ actor Sessions {
         let id = LeaseSession(session.id)
         let lease: Lease
         do throws(AddressFailure) {
-            if let inherited {
-                lease = try await addresses.takeOver(inherited, by: id)
+            if let inherited, let taken = try? await addresses.takeOver(inherited, by: id) {
+                lease = taken
             } else {
                 guard question.wish.ipv4, let pool = session.gateway.ipv4Pool else {
                     return .unavailable("gateway \(session.gateway.name) has no addresses of the family it asks for")
@@ -207,8 +207,11 @@ actor Sessions {
             byTunnel[tunnel] = nil
         }
         for child in session.children { byChild[child] = nil }
-        // Read again: the lease may have come, or gone to a successor, in the meantime.
-        if let lease = sessions[id]?.lease { await addresses.release(lease) }
+        // Read again: the lease may have come, or gone to a successor, in the meantime. Taken out before it is given back, or a successor that comes
+        // while it is on its way would inherit what nobody owns any more.
+        let lease = sessions[id]?.lease
+        sessions[id]?.lease = nil
+        if let lease { await addresses.release(lease) }
         sessions[id] = nil
         byName[session.name]?.remove(id)
         if byName[session.name]?.isEmpty == true { byName[session.name] = nil }
