@@ -13,7 +13,8 @@ import Wire
 /// tunnel is out of every worker before its address goes to another.
 actor Sessions {
     private var sessions: [UInt64: Session] = [:]
-    private var byName: [String: Set<UInt64>] = [:]
+    /// By the authenticated identity as it was sent: its text is cut and leaves the ID type out, so two identities may share it.
+    private var byIdentity: [[UInt8]: Set<UInt64>] = [:]
     private var byTunnel: [TunnelID: UInt64] = [:]
     private var byChild: [UInt32: UInt64] = [:]
     private var accountingIDs: [String: Int] = [:]
@@ -45,7 +46,7 @@ actor Sessions {
         guard !isStopping, sessions.count < Self.most else { return .refused("the gateway takes no more sessions") }
         let name = question.peer.description
         let body = question.peer.body
-        let same = (byName[name] ?? []).compactMap { sessions[$0] }.sorted { $0.id < $1.id }
+        let same = (byIdentity[body] ?? []).compactMap { sessions[$0] }.sorted { $0.id < $1.id }
         let doubles = same.filter { $0.identityBody == body }
         if !doubles.isEmpty, gateway.uniqueness == .keep, !question.initialContact {
             return .refused("a session of \(name) stands already, and uniqueness: keep lets no second one in")
@@ -62,7 +63,7 @@ actor Sessions {
             id: id, name: name, identity: name, identityBody: body, gateway: gateway, sa: sa, local: local, remote: question.remote,
             worker: datapath.homeWorker(), accountingID: accountingID(local: local, remote: question.remote))
         sessions[id] = session
-        byName[name, default: []].insert(id)
+        byIdentity[body, default: []].insert(id)
         log.authenticated(session.subject, name: name, method: "psk")
 
         let inherited = await replace(replaced, for: session)
@@ -213,8 +214,8 @@ actor Sessions {
         sessions[id]?.lease = nil
         if let lease { await addresses.release(lease) }
         sessions[id] = nil
-        byName[session.name]?.remove(id)
-        if byName[session.name]?.isEmpty == true { byName[session.name] = nil }
+        byIdentity[session.identityBody]?.remove(id)
+        if byIdentity[session.identityBody]?.isEmpty == true { byIdentity[session.identityBody] = nil }
         guard let since = session.established else { return }
         log.closed(
             session.subject, name: session.name, reason: reason.plain, seconds: UInt64(max(0, Date().timeIntervalSince(since))),
