@@ -86,7 +86,8 @@ extension SAD {
             : tunnels[tunnel].limitIPv4.admits(settings.fragmentationNeededCount, per: settings.fragmentationNeededInterval, now: now)
         guard admitted else { return nil }
         let length = PacketTooBig.write(
-            to: reply, about: packet, octets, from: from == 0 ? packet.destination : from,
+            // In the client's name: from an address of our own it would be a martian to the kernel that has to pass it on
+            to: reply, about: packet, octets, from: packet.destination,
             mtu: packet.isIPv6 ? settings.advertisedIPv6MTU : settings.ipMTU)
         return length > 0 ? length : nil
     }

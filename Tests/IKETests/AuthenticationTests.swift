@@ -104,7 +104,9 @@ struct AuthenticationTests {
         expectRefused(pair)
     }
 
-    static let methods: [AuthenticationMethod] = [.rsaSignature, .dssSignature, .ecdsaP256, .null, .digitalSignature, AuthenticationMethod(rawValue: 0)]
+    static let methods: [AuthenticationMethod] = [
+        .rsaSignature, .dssSignature, .ecdsaP256, .null, .digitalSignature, AuthenticationMethod(rawValue: 0),
+    ]
 
     @Test("the right value under another method", arguments: methods)
     func otherMethod(_ method: AuthenticationMethod) throws {

@@ -24,7 +24,9 @@ struct ChildTests {
         expectNothingLeft(pair, sourceLocation: sourceLocation)
     }
 
-    @Test("FAILED_CP_REQUIRED without a CFG_REQUEST, or without an address in it (TS-5)", arguments: [nil, [], [ConfigurationAttributeType.internalIP4DNS]])
+    @Test(
+        "FAILED_CP_REQUIRED without a CFG_REQUEST, or without an address in it (TS-5)",
+        arguments: [nil, [], [ConfigurationAttributeType.internalIP4DNS]])
     func failedCPRequired(_ types: [ConfigurationAttributeType]?) throws {
         let pair = try Pair { $0.configuration = types?.map { ConfigurationAttribute(type: $0, value: []) } }
         pair.connect()
@@ -129,7 +131,9 @@ struct ChildTests {
 
     // MARK: CFG_REPLY
 
-    private func reply(_ asked: [ConfigurationAttributeType], _ change: (Pair) -> Void, _ profile: GatewayProfile = Pair.profile()) throws -> [ConfigurationAttribute] {
+    private func reply(
+        _ asked: [ConfigurationAttributeType], _ change: (Pair) -> Void, _ profile: GatewayProfile = Pair.profile()
+    ) throws -> [ConfigurationAttribute] {
         let pair = try Pair(profile: profile) { $0.configuration = asked.map { ConfigurationAttribute(type: $0, value: []) } }
         change(pair)
         pair.connect()
@@ -147,7 +151,10 @@ struct ChildTests {
     @Test("address, netmask, two DNS servers and the prefixes of TSr")
     func everything() throws {
         let attributes = try reply(
-            [.internalIP4Address, .internalIP4Netmask, .internalIP4DNS, .internalIP4Subnet, .internalIP6DNS, .applicationVersion, .internalDNSDomain],
+            [
+                .internalIP4Address, .internalIP4Netmask, .internalIP4DNS, .internalIP4Subnet, .internalIP6DNS, .applicationVersion,
+                .internalDNSDomain,
+            ],
             {
                 $0.gateway.netmask = ip("255.255.255.0")
                 $0.gateway.dns = [ip("10.9.0.1"), ip("fd00::1"), ip("10.9.0.3"), ip("10.9.0.4")]

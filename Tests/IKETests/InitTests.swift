@@ -1,10 +1,11 @@
 import GatewayCrypto
 import GatewayTesting
-@testable import IKE
 import IKEMessages
 import RoadWarrior
 import Testing
 import Wire
+
+@testable import IKE
 
 @Suite("IKE_SA_INIT")
 struct InitTests {

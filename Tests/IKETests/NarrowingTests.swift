@@ -84,7 +84,9 @@ struct NarrowingTests {
                 for port: UInt16? in [nil, 0, 10, 15, 20, 21, 40, 41, 65535] {
                     let both = admits(asked, address, ipProtocol, port) && admits(allowed, address, ipProtocol, port)
                     guard admits(result, address, ipProtocol, port) != both else { continue }
-                    Issue.record("seed \(seed): \(address) protocol \(ipProtocol) port \(String(describing: port)) is in \(both ? "both" : "the result") alone: \(asked) \(allowed) \(result)")
+                    Issue.record(
+                        "seed \(seed): \(address) protocol \(ipProtocol) port \(String(describing: port)) is in \(both ? "both" : "the result") alone: \(asked) \(allowed) \(result)"
+                    )
                     return
                 }
             }

@@ -62,7 +62,9 @@ struct ProposalSelectionTests {
         IKECase(testDescription: "MODP-1024", offers: [[e(.aesGCM16, 128), p(.hmacSHA256), k(.modp1024)]], chosen: nil),
         IKECase(testDescription: "SHA-1 as PRF", offers: [[e(.aesGCM16, 128), p(.hmacSHA1), k(.x25519)]], chosen: nil),
         IKECase(testDescription: "a PRF nobody has, CVE-2018-10811", offers: [[e(.aesGCM16, 128), p(.aesXCBC), k(.x25519)]], chosen: nil),
-        IKECase(testDescription: "an internal group number, CVE-2014-9221", offers: [[e(.aesGCM16, 128), p(.hmacSHA256), Transform(.keyExchange, id: 1025)]], chosen: nil),
+        IKECase(
+            testDescription: "an internal group number, CVE-2014-9221",
+            offers: [[e(.aesGCM16, 128), p(.hmacSHA256), Transform(.keyExchange, id: 1025)]], chosen: nil),
         IKECase(
             testDescription: "ESP is no IKE proposal", offers: [[e(.aesGCM16, 128), p(.hmacSHA256), k(.x25519)]], protocolID: .esp,
             spi: [1, 2, 3, 4], chosen: nil),
@@ -173,7 +175,8 @@ struct ProposalSelectionTests {
                 number: 1, protocolID: .ike, spi: [],
                 transforms: [Self.e(.aesGCM16, 128), Self.e(.aesGCM16, 256), Self.p(.hmacSHA256), Self.k(.x25519)])
         ]
-        let strong = IKETransform(encryption: [EncryptionChoice(.aesGCM16, keyBits: 256)], pseudorandomFunctions: [.hmacSHA256], keyExchange: [.x25519])
+        let strong = IKETransform(
+            encryption: [EncryptionChoice(.aesGCM16, keyBits: 256)], pseudorandomFunctions: [.hmacSHA256], keyExchange: [.x25519])
         let weak = IKETransform(encryption: [EncryptionChoice(.aesGCM16, keyBits: 128)], pseudorandomFunctions: [.hmacSHA256], keyExchange: [.x25519])
         #expect(ProposalSelection.ike(from: offers, accepting: [strong, weak], offeredKey: .x25519)?.suite.keyBits == 256)
         #expect(ProposalSelection.ike(from: offers, accepting: [weak, strong], offeredKey: .x25519)?.suite.keyBits == 128)

@@ -1,15 +1,18 @@
 import GatewayTesting
-@testable import IKE
 import IKEMessages
 import RoadWarrior
 import Testing
 import Wire
 
+@testable import IKE
+
 @Suite("Message IDs and repeated messages: RFC 7296 sections 2.1 to 2.3, threats.md P7, P8, P21")
 struct WindowTests {
-    @Test("only the next message ID is taken; the last one, octet for octet, gets the same answer", arguments: [
-        -3, -2, 1, 2, 5, 100, 0x7fff_ffff,
-    ])
+    @Test(
+        "only the next message ID is taken; the last one, octet for octet, gets the same answer",
+        arguments: [
+            -3, -2, 1, 2, 5, 100, 0x7fff_ffff,
+        ])
     func threat_P7_window(_ offset: Int64) throws {
         let pair = try Pair.established()
         for _ in 0..<3 {
