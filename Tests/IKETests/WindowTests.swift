@@ -206,7 +206,7 @@ struct WindowTests {
         #expect((0..<100).count { _ in cap.admits(at: start + .seconds(120)) } == 20)
     }
 
-    // MARK: CREATE_CHILD_SA, which is refused
+    // MARK: CREATE_CHILD_SA
 
     private func childRequest(rekeying: [UInt8]? = nil, protocolID: SecurityProtocol = .esp, selectors: Bool = true) -> [Payload] {
         var payloads: [Payload] = []
@@ -231,21 +231,36 @@ struct WindowTests {
         return payloads
     }
 
-    @Test("another Child SA, or a rekey: NO_ADDITIONAL_SAS; a rekey of none: CHILD_SA_NOT_FOUND")
+    @Test("another Child SA, and a rekey, are answered with SA, Nr, TSi and TSr; a rekey of none is CHILD_SA_NOT_FOUND; RFC 7296 1.3")
     func createChildSA() throws {
         let pair = try Pair.established()
         let child = try #require(pair.entry?.children.first)
-        pair.request(.createChildSA, childRequest())
-        pair.settle()
-        pair.request(.createChildSA, childRequest(rekeying: octets(child.outboundSPI)))
-        pair.settle()
+        for rekeying in [nil, octets(child.outboundSPI)] as [[UInt8]?] {
+            pair.request(.createChildSA, rekeying.map { childRequest(rekeying: $0) } ?? childRequest())
+            pair.settle()
+            let response = try #require(pair.client.responses.last)
+            #expect(
+                response.map(\.type) == [
+                    .securityAssociation, .nonce, .initiatorTrafficSelectors, .responderTrafficSelectors,
+                ])
+        }
+        #expect(pair.entry?.installed.count == 3)
         pair.request(.createChildSA, childRequest(rekeying: [1, 2, 3, 4]))
         pair.settle()
-        #expect(pair.client.refusals == [.noAdditionalSAs, .noAdditionalSAs, .childSANotFound])
+        #expect(pair.client.refusals == [.childSANotFound])
         let notFound = try #require(pair.client.responses.last?.notify(.childSANotFound))
         #expect(notFound.spi == [1, 2, 3, 4] && notFound.protocolID == SecurityProtocol.esp.rawValue)
-        #expect(pair.entry?.installed.count == 1 && pair.client.childSA != nil)
         expectSound(pair)
+    }
+
+    @Test("P22: the ninth Child SA of an IKE SA is NO_ADDITIONAL_SAS")
+    func threat_P22_childSAsAreCapped() throws {
+        let pair = try Pair.established()
+        for _ in 0..<8 {
+            pair.request(.createChildSA, childRequest())
+            pair.settle()
+        }
+        #expect(pair.entry?.installed.count == 8 && pair.client.refusals == [.noAdditionalSAs])
     }
 
     @Test("REKEY_SA with protocol 0 or 1 is INVALID_SYNTAX and never comes back in our message, CVE-2023-38710", arguments: [0, 1, 9])
