@@ -76,9 +76,10 @@ package final class PairClient {
 
     /// A properly protected message of this client; nil before it has keys.
     package func forge(
-        _ exchange: ExchangeType, _ payloads: [Payload], id: UInt32, flags: IKEHeader.Flags = [.initiator], initiatorSPI: IKESPI? = nil
+        _ exchange: ExchangeType, _ payloads: [Payload], id: UInt32, flags: IKEHeader.Flags = [.initiator], initiatorSPI: IKESPI? = nil,
+        responderSPI: IKESPI? = nil
     ) -> [UInt8]? {
-        warrior.forge(exchange, payloads, messageID: id, flags: flags, initiatorSPI: initiatorSPI)
+        warrior.forge(exchange, payloads, messageID: id, flags: flags, initiatorSPI: initiatorSPI, responderSPI: responderSPI)
     }
 }
 

@@ -45,7 +45,9 @@ package struct RandomSchedule {
         pair.close(client)
         pair.drain()
         outcome.broken += pair.checkNow() + pair.gateway.leftovers.map { "seed \(seed): left over: \($0)" }
-        if pair.client.stage != .closed, pair.client.stage != .idle { outcome.broken.append("seed \(seed): the client is still \(pair.client.stage)") }
+        if pair.client.stage != .closed, pair.client.stage != .idle {
+            outcome.broken.append("seed \(seed): the client is still \(pair.client.stage)")
+        }
         outcome.datagrams = pair.wire.sent.count
         outcome.costliest = pair.gateway.costliest
         return outcome

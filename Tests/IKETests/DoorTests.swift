@@ -1,10 +1,11 @@
 import GatewayCrypto
 import GatewayTesting
-@testable import IKE
 import IKEMessages
 import RoadWarrior
 import Testing
 import Wire
+
+@testable import IKE
 
 /// Many different IKE_SA_INIT requests that are right in every way, made without a key exchange of their own.
 struct Requests {
@@ -240,7 +241,11 @@ struct DoorTests {
         var broken = try IKEMessage(parsing: requests.next())
         // A public value of the right length that is no point: noticed when the secret would be computed, not before.
         broken.payloads = broken.payloads.map {
-            if case .keyExchange(let key) = $0 { .keyExchange(KeyExchangePayload(method: key.method, data: [UInt8](repeating: 0, count: key.data.count))) } else { $0 }
+            if case .keyExchange(let key) = $0 {
+                .keyExchange(KeyExchangePayload(method: key.method, data: [UInt8](repeating: 0, count: key.data.count)))
+            } else {
+                $0
+            }
         }
         #expect(receive(pair, broken.encoded(), from: ip("192.0.2.66")).count == 1)
         let entry = try #require(pair.gateway.entries.values.first)
