@@ -26,10 +26,15 @@ package final class PairGateway {
         /// The last authentic packet of the client, as the datapath would tell.
         package var activity: Instant?
         package var drops: [MessageDrop: Int] = [:]
+        /// The SPIs of ours that reach it: one, and two for a while after a rekey (RFC 7296 section 2.18).
+        package var spis: Set<IKESPI>
+        /// Child SAs that came after the first.
+        package var furtherChildren = 0
 
         init(sa: consuming IKESA, spi: IKESPI, initiation: InitiationKey, datagram: IKEDatagram) {
             self.sa = sa
             self.spi = spi
+            spis = [spi]
             self.initiation = initiation
             remote = datagram.remote
             local = datagram.local
@@ -78,6 +83,8 @@ package final class PairGateway {
     package var entries: [IKESPI: Entry] = [:]
     /// Those that are gone, in order.
     package var gone: [Entry] = []
+    /// SPIs that a rekey added, by the SA that they reach.
+    private var owners: [IKESPI: IKESPI] = [:]
     private var initiations: [InitiationKey: IKESPI] = [:]
 
     // MARK: What the fake answers
@@ -151,7 +158,7 @@ package final class PairGateway {
             } else {
                 initiate(datagram, hasCookie: hasCookie, lifetime: lifetime, at: now)
             }
-        case .route(let spi): route(datagram, to: spi, origin: origin, at: now)
+        case .route(let spi): route(datagram, to: owners[spi] ?? spi, origin: origin, at: now)
         }
         if origin == .stranger { costliest = max(costliest, ProcessorClock.now - before) }
         answerPending(at: now)
@@ -180,7 +187,7 @@ package final class PairGateway {
             }
             return
         }
-        let spi = entropy.octets(8).reduce(IKESPI(0)) { $0 << 8 | IKESPI($1) } | 0x10
+        let spi = newSPI()
         let result = Initiation.answer(
             datagram, profile: profile, responderSPI: spi, halfOpenLifetime: lifetime, entropy: entropy, at: now)
         switch consume result {
@@ -198,6 +205,8 @@ package final class PairGateway {
             transmit(response)
         }
     }
+
+    private func newSPI() -> IKESPI { entropy.octets(8).reduce(IKESPI(0)) { $0 << 8 | IKESPI($1) } | 0x10 }
 
     /// A message to an IKE SA; what a stranger sends may cost a drop or repeat a response, and nothing else (invariant I8).
     private func route(_ datagram: IKEDatagram, to spi: IKESPI, origin: Origin, at now: Instant) {
@@ -241,6 +250,17 @@ package final class PairGateway {
                 violations.append("an SPI was removed that was neither installed nor reserved")
             }
         case .established(let establishment): establish(establishment, entry)
+        case .childEstablished(let child):
+            if entry.installed[child.inboundSPI] != child { violations.append("a Child SA stands that is not installed") }
+            entry.furtherChildren += 1
+        case .rekeyed(_, let spi):
+            entry.spis.insert(spi)
+            owners[spi] = entry.spi
+            responder.replaced(spi)
+        case .released(let spi):
+            if entry.spis.remove(spi) == nil { violations.append("an SPI was released that was not ours") }
+            owners[spi] = nil
+            responder.closed(spi)
         case .moved(let remote): entry.remote = remote
         case .refused(let refusal): entry.refusal = refusal
         case .ended(let reason): end(reason, entry)
@@ -267,6 +287,7 @@ package final class PairGateway {
             nextChildSPI += 64
             entry.reserved.insert(nextChildSPI)
             return .childSPI(nextChildSPI)
+        case .ikeSPI: return .ikeSPI(newSPI())
         case .activity: return .activity(entry.activity)
         }
     }
@@ -301,7 +322,10 @@ package final class PairGateway {
         entries[entry.spi] = nil
         initiations[entry.initiation] = nil
         pending.removeAll { $0.spi == entry.spi }
-        responder.closed(entry.spi)
+        for spi in entry.spis {
+            responder.closed(spi)
+            owners[spi] = nil
+        }
         gone.append(entry)
     }
 

@@ -177,7 +177,8 @@ struct Established: ~Copyable, Sendable {
         }
         do throws(ExchangeError) {
             if request.initiatorSelectors == nil {
-                guard previous == nil, keyExchanges.admits(at: now) else { throw .temporaryFailure }
+                // Section 2.25.2: nor while a Child SA is being closed, since its Delete would go down with this SA.
+                guard previous == nil, !channel.isClosingChild, keyExchanges.admits(at: now) else { throw .temporaryFailure }
                 rekey = try IKERekey.begin(request, messageID: id, accepting: profile.policy.transforms)
                 outputs.append(.ask(.ikeSPI))
             } else {
@@ -280,6 +281,7 @@ struct Established: ~Copyable, Sendable {
     /// What still comes on the IKE SA that was replaced: its Delete above all.
     private consuming func receiveOnPrevious(_ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
         guard var old = previous.take() else { return .established(self) }
+        let place = (old.local, old.remote)
         switch old.receive(datagram, at: now, into: &outputs) {
         case .nothing, .response: break
         case .faultyRequest(let exchange, let id, let error):
@@ -295,6 +297,9 @@ struct Established: ~Copyable, Sendable {
                 old.respond(exchange, id: id, error: .temporaryFailure, into: &outputs)
             }
         }
+        // A client behind a NAT may have moved with it.
+        if (old.local, old.remote) != place { (channel.local, channel.remote) = (old.local, old.remote) }
+        channel.lastHeard = max(channel.lastHeard, old.lastHeard)
         previous = consume old
         return .established(self)
     }
