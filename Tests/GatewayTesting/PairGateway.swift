@@ -107,6 +107,7 @@ package final class PairGateway {
     private var leased: Set<IPAddress> = []
     private var nextAddress: UInt32 = 0x0a09_0002
     private var nextChildSPI: UInt32 = 0x0100_0040
+    /// SPIs of IKE SAs that replace others.
 
     // MARK: What was seen
 
@@ -128,6 +129,8 @@ package final class PairGateway {
     package var costliest: Duration = .zero
     /// What the last datagram came to.
     package var lastOutputs: [Output] = []
+    /// Error notifies to strangers, as the engine counts them out.
+    private var errors: ErrorLimit
     private var record = SentRecord()
     private var usedKeys: Set<[UInt8]> = []
 
@@ -136,6 +139,7 @@ package final class PairGateway {
         self.entropy = entropy
         responder = try Responder(
             limits: profile.policy.halfOpen, initExchangeLimit: profile.policy.initExchangeLimit, entropy: entropy, at: now)
+        errors = ErrorLimit(at: now)
         credential = { _ in .sharedKey(Secret(sharedKey)) }
     }
 
@@ -197,7 +201,11 @@ package final class PairGateway {
         case .refused(let reply, let error):
             initRefusals.append(error)
             responder.turnedAway(datagram.remote.address)
-            transmit(reply)
+            if case .invalidKeyExchange = error {
+                transmit(reply)
+            } else if errors.admits(datagram.remote.address, at: now) {
+                transmit(reply)
+            }
         case .accepted(let sa, let response):
             entries[spi] = Entry(sa: sa, spi: spi, initiation: key, datagram: datagram)
             initiations[key] = spi
