@@ -354,7 +354,8 @@ struct DoorTests {
         let pair = try Pair(
             profile: Pair.policy {
                 $0.transforms = [
-                    IKETransform(encryption: [EncryptionChoice(.aesGCM16, keyBits: 192)], pseudorandomFunctions: [.hmacSHA512], keyExchange: [.ecp521])
+                    IKETransform(
+                        encryption: [EncryptionChoice(.aesGCM16, keyBits: 192)], pseudorandomFunctions: [.hmacSHA512], keyExchange: [.ecp521])
                 ]
             })
         var requests = try Requests()
