@@ -349,6 +349,22 @@ struct DoorTests {
         #expect(admitted([ip("192.0.2.1")], at: start + .seconds(1)) == 1)
     }
 
+    @Test("a stranger whose proposals are refused is told so five times a second (C10)")
+    func threat_C10_refusedProposals() throws {
+        let pair = try Pair(
+            profile: Pair.policy {
+                $0.transforms = [
+                    IKETransform(
+                        encryption: [EncryptionChoice(.aesGCM16, keyBits: 192)], pseudorandomFunctions: [.hmacSHA512], keyExchange: [.ecp521])
+                ]
+            })
+        var requests = try Requests()
+        let answers = (0..<50).flatMap { _ in receive(pair, requests.next(), from: ip("192.0.2.200")) }
+        #expect(answers.count == ErrorLimit.perSource)
+        #expect(receive(pair, requests.next(), from: ip("192.0.2.201")).count == 1)
+        expectNothingLeft(pair)
+    }
+
     @Test("a newer major version is told so, a few times a second; an older one is not (RFC 7296 section 2.5)")
     func majorVersion() throws {
         let pair = try Pair()

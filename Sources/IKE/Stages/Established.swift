@@ -180,7 +180,8 @@ struct Established: ~Copyable, Sendable {
         }
         do throws(ExchangeError) {
             if request.initiatorSelectors == nil {
-                guard previous == nil || previousIsDeleted, keyExchanges.admits(at: now) else { throw .temporaryFailure }
+                // Section 2.25.2: nor while a Child SA is being closed, since its Delete would go down with this SA.
+                guard previous == nil || previousIsDeleted, !channel.isClosingChild, keyExchanges.admits(at: now) else { throw .temporaryFailure }
                 rekey = try IKERekey.begin(request, messageID: id, accepting: profile.policy.transforms)
                 outputs.append(.ask(.ikeSPI))
             } else {
@@ -283,6 +284,7 @@ struct Established: ~Copyable, Sendable {
     /// What still comes on the IKE SA that was replaced: its Delete above all.
     private consuming func receiveOnPrevious(_ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
         guard let old = previous else { return .established(self) }
+        let place = (old.value.local, old.value.remote)
         switch old.value.receive(datagram, at: now, into: &outputs) {
         case .nothing, .response: break
         case .faultyRequest(let exchange, let id, let error):
@@ -301,6 +303,9 @@ struct Established: ~Copyable, Sendable {
                 old.value.respond(exchange, id: id, error: .temporaryFailure, into: &outputs)
             }
         }
+        // A client behind a NAT may have moved with it.
+        if (old.value.local, old.value.remote) != place { (channel.local, channel.remote) = (old.value.local, old.value.remote) }
+        channel.lastHeard = max(channel.lastHeard, old.value.lastHeard)
         return .established(self)
     }
 
