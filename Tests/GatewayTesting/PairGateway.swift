@@ -26,6 +26,7 @@ package final class PairGateway {
         /// The last authentic packet of the client, as the datapath would tell.
         package var activity: Instant?
         package var drops: [MessageDrop: Int] = [:]
+        package var keepalives: [(at: Instant, from: Endpoint, to: Endpoint)] = []
 
         init(sa: consuming IKESA, spi: IKESPI, initiation: InitiationKey, datagram: IKEDatagram) {
             self.sa = sa
@@ -75,6 +76,8 @@ package final class PairGateway {
     package var profile: GatewayProfile
     package var responder: Responder
     package let entropy: any Entropy
+    /// What fragments of all clients together may take up before authentication.
+    package var budget = ReassemblyBudget()
     package var entries: [IKESPI: Entry] = [:]
     /// Those that are gone, in order.
     package var gone: [Entry] = []
@@ -182,7 +185,8 @@ package final class PairGateway {
         }
         let spi = entropy.octets(8).reduce(IKESPI(0)) { $0 << 8 | IKESPI($1) } | 0x10
         let result = Initiation.answer(
-            datagram, profile: profile, responderSPI: spi, halfOpenLifetime: lifetime, entropy: entropy, at: now)
+            datagram, profile: profile, responderSPI: spi, halfOpenLifetime: lifetime, budget: budget,
+            entropy: entropy, at: now)
         switch consume result {
         case .dropped(let reason):
             drops[reason, default: 0] += 1
@@ -242,6 +246,7 @@ package final class PairGateway {
             }
         case .established(let establishment): establish(establishment, entry)
         case .moved(let remote): entry.remote = remote
+        case .keepalive(let local, let remote): entry.keepalives.append((at: now, from: local, to: remote))
         case .refused(let refusal): entry.refusal = refusal
         case .ended(let reason): end(reason, entry)
         case .closed: forget(entry)
