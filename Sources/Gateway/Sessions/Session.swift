@@ -6,10 +6,10 @@ import IKE
 import IKEMessages
 import Wire
 
-/// Where an IKE SA lives: the shard that owns it, and its responder SPI.
+/// Where an IKE SA lives: the shard that owns it, and the session's number, which outlives its SPIs.
 struct SAReference: Hashable, Sendable {
     let shard: Int
-    let spi: IKESPI
+    let id: UInt64
 }
 
 /// One client's session, from the verified AUTH value to the last octet.

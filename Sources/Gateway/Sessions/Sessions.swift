@@ -150,7 +150,8 @@ actor Sessions {
         let spec = ChildSASpec(
             tunnel: tunnel, inbound: inbound, outbound: child.outboundSPI,
             suite: ESPSuite(protection: child.suite.suite, extendedSequenceNumbers: child.suite.extendedSequenceNumbers),
-            keys: ChildSAKeys(keys), selectors: Selectors(child), replayWindow: session.gateway.template.replayWindow)
+            keys: ChildSAKeys(keys), selectors: Selectors(child), replayWindow: session.gateway.template.replayWindow,
+            supersedes: child.supersedes.flatMap { LocalSPI(rawValue: $0) })
         do throws(DatapathError) {
             try await datapath.install(spec)
         } catch {
