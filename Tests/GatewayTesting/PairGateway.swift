@@ -103,6 +103,8 @@ package final class PairGateway {
     private var leased: Set<IPAddress> = []
     private var nextAddress: UInt32 = 0x0a09_0002
     private var nextChildSPI: UInt32 = 0x0100_0040
+    /// SPIs of IKE SAs that replace others.
+    private var nextRekeySPI: IKESPI = 0x5eed_0000_0000_0000
 
     // MARK: What was seen
 
@@ -245,6 +247,13 @@ package final class PairGateway {
                 violations.append("an SPI was removed that was neither installed nor reserved")
             }
         case .established(let establishment): establish(establishment, entry)
+        case .childEstablished: break
+        case .rekeyed(_, let spi):
+            entries[spi] = entry
+            responder.replaced(spi)
+        case .released(let spi):
+            entries[spi] = nil
+            responder.closed(spi)
         case .moved(let remote): entry.remote = remote
         case .keepalive(let local, let remote): entry.keepalives.append((at: now, from: local, to: remote))
         case .refused(let refusal): entry.refusal = refusal
@@ -272,6 +281,9 @@ package final class PairGateway {
             nextChildSPI += 64
             entry.reserved.insert(nextChildSPI)
             return .childSPI(nextChildSPI)
+        case .ikeSPI:
+            nextRekeySPI += 1
+            return .ikeSPI(nextRekeySPI)
         case .activity: return .activity(entry.activity)
         }
     }

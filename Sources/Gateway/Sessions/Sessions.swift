@@ -88,21 +88,22 @@ actor Sessions {
 
     private func assign(_ question: AddressQuestion, session: Session, inherited: Lease?) async -> AddressAnswer {
         let id = LeaseSession(session.id)
-        let lease: Lease
-        do throws(AddressFailure) {
-            if let inherited, let taken = try? await addresses.takeOver(inherited, by: id) {
-                lease = taken
-            } else {
-                guard question.wish.ipv4, let pool = session.gateway.ipv4Pool else {
-                    return .unavailable("gateway \(session.gateway.name) has no addresses of the family it asks for")
-                }
-                lease = try await addresses.acquire(
-                    pool: pool, identity: LeaseIdentity.text(question.peer), wanted: question.wish.preferredIPv4, family: .ipv4, session: id)
+        var taken: Lease?
+        if let inherited { taken = await addresses.takeOver(inherited, by: id) }
+        if taken == nil {
+            guard question.wish.ipv4, let pool = session.gateway.ipv4Pool else {
+                return .unavailable("gateway \(session.gateway.name) has no addresses of the family it asks for")
             }
-        } catch {
-            if case .refused(.exhausted(let pool)) = error { log.poolExhausted(session.subject, pool: "\(pool)") }
-            return .unavailable("\(error)")
+            let answer = await addresses.acquire(
+                pool: pool, identity: LeaseIdentity.text(question.peer), wanted: question.wish.preferredIPv4, family: .ipv4, session: id)
+            switch answer {
+            case .success(let lease): taken = lease
+            case .failure(let failure):
+                if case .refused(.exhausted(let pool)) = failure { log.poolExhausted(session.subject, pool: "\(pool)") }
+                return .unavailable("\(failure)")
+            }
         }
+        guard let lease = taken else { return .unavailable("no address could be assigned") }
         // The SA may have ended while the lease was on its way to the disk.
         guard sessions[session.id] != nil, sessions[session.id]?.teardown == nil else {
             await addresses.release(lease)
@@ -147,11 +148,12 @@ actor Sessions {
         guard let tunnel else { return nil }
         sessions[id]?.tunnel = tunnel
         byTunnel[tunnel] = id
+        let supersedes = child.supersedes.flatMap { LocalSPI(rawValue: $0) }
         let spec = ChildSASpec(
             tunnel: tunnel, inbound: inbound, outbound: child.outboundSPI,
             suite: ESPSuite(protection: child.suite.suite, extendedSequenceNumbers: child.suite.extendedSequenceNumbers),
             keys: ChildSAKeys(keys), selectors: Selectors(child), replayWindow: session.gateway.template.replayWindow,
-            supersedes: child.supersedes.flatMap { LocalSPI(rawValue: $0) })
+            supersedes: supersedes)
         do throws(DatapathError) {
             try await datapath.install(spec)
         } catch {
