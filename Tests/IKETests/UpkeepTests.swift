@@ -1,3 +1,4 @@
+import GatewayCrypto
 import GatewayTesting
 import IKEMessages
 import RoadWarrior
@@ -95,6 +96,36 @@ struct UpkeepTests {
         pair.drain()
         #expect(pair.client.closure == .deletedByPeer)
         expectNothingLeft(pair)
+    }
+
+    @Test("a rekey of the IKE SA authenticates nobody: the time runs on, and so do keepalives and fragments")
+    func rekeyedIKESA() throws {
+        let pair = try Pair.established(
+            profile: Pair.policy {
+                $0.deadPeerDetection = nil
+                $0.authentication.lifetime = .seconds(3600)
+                $0.natTraversal.keepAliveInterval = .seconds(600)
+            })
+        let entry = try #require(pair.entry)
+        pair.run(for: .seconds(1000))
+        let value = try KeyExchange(.x25519, entropy: SeededEntropy(seed: 3)).publicValue
+        let proposals = ProposalText.ikeDefault.map {
+            Proposal(number: $0.number, protocolID: .ike, spi: [1, 2, 3, 4, 5, 6, 7, 8], transforms: $0.transforms)
+        }
+        pair.request(
+            .createChildSA,
+            [
+                .securityAssociation(SecurityAssociationPayload(proposals: proposals)),
+                .nonce(NoncePayload(octets: [UInt8](repeating: 4, count: 32))),
+                .keyExchange(KeyExchangePayload(method: .x25519, data: value)),
+            ])
+        pair.settle()
+        #expect(pair.client.responses.last?.types.contains(.keyExchange) == true)
+        #expect(entry.keepalives.count == 1)
+        pair.run(for: .seconds(2590))
+        #expect(entry.keepalives.count == 5 && entry.ended.isEmpty)
+        pair.run(for: .seconds(11))
+        #expect(entry.ended == [.lifetime])
     }
 
     @Test("no AUTH_LIFETIME where none is configured, and none to a client that is refused")
