@@ -118,6 +118,12 @@ package final class Datapath: Sendable {
         bells[bells.count - 1].ring()
     }
 
+    /// Sends a NAT keepalive: one octet 0xFF (RFC 3948 section 2.3).
+    package func sendKeepalive(from local: Endpoint, to remote: Endpoint) {
+        if !outbox.put(Outbox.Message(octets: [0xff], local: local, remote: remote, isBare: true)) { return }
+        bells[bells.count - 1].ring()
+    }
+
     /// Has the door thread call `woken`.
     package func wakeDoor() {
         outbox.want()

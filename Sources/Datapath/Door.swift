@@ -9,11 +9,14 @@ package final class Outbox: Sendable {
         package let octets: [UInt8]
         package let local: Endpoint
         package let remote: Endpoint
+        /// Goes out as it is: no non-ESP marker, whatever the port.
+        package let isBare: Bool
 
-        package init(octets: [UInt8], local: Endpoint, remote: Endpoint) {
+        package init(octets: [UInt8], local: Endpoint, remote: Endpoint, isBare: Bool = false) {
             self.octets = octets
             self.local = local
             self.remote = remote
+            self.isBare = isBare
         }
     }
 
@@ -168,7 +171,7 @@ package struct Door<Port: PacketPort & ~Copyable>: ~Copyable {
         guard let port = locals.firstIndex(of: message.local) else { return board.count(.sendFailed) }
         if answers.isFull { flush() }
         unsafe message.octets.withUnsafeBytes { octets in
-            unsafe append(octets, from: message.local, to: message.remote, isMarked: marked[port], port)
+            unsafe append(octets, from: message.local, to: message.remote, isMarked: marked[port] && !message.isBare, port)
         }
     }
 

@@ -108,6 +108,7 @@ package final class Gateway: Service {
         }
         let numbers = SessionNumbers()
         let lockouts = Lockouts()
+        let reassembly = ReassemblyBudget()
         var engines: [IKEEngine] = []
         for (shard, mailbox) in mailboxes.enumerated() {
             engines.append(
@@ -115,7 +116,7 @@ package final class Gateway: Service {
                     shard: shard, of: count, gateways: plan.gateways,
                     environment: IKEEngine.Environment(
                         mailbox: mailbox, signals: streams[shard], door: door, datapath: datapath, sessions: sessions, log: log,
-                        entropy: entropy, numbers: numbers, lockouts: lockouts)))
+                        entropy: entropy, numbers: numbers, lockouts: lockouts, reassembly: reassembly)))
         }
         directory.fill(engines)
         return Parts(

@@ -27,6 +27,15 @@ struct Channel: ~Copyable, Sendable {
     let entropy: any Entropy
     /// How liveness checks are repeated.
     let liveness: RetransmissionSchedule
+    /// RFC 7383; nil where the client did not say that it knows fragments.
+    var fragmentation: Fragmentation?
+    /// The message that is being put together: one per SA (threats.md P5).
+    var reassembly: Reassembly?
+    /// The digest of the first fragment of the request that was completed just now.
+    var completedRequest: [UInt8]?
+    /// How often the NAT before us hears of us; nil: never.
+    var keepAliveInterval: Duration?
+    var upkeep = Deadlines<UpkeepDeadline>()
     /// The SA is being deleted: whatever is still out waits no longer than the Delete would.
     private var isEnding = false
 
@@ -70,31 +79,45 @@ struct Channel: ~Copyable, Sendable {
         guard header.initiatorSPI == initiatorSPI, header.responderSPI == responderSPI, header.isFromInitiator else {
             return drop(.wrongDirection, into: &outputs)
         }
-        guard let encrypted = message.encryptedPayload, message.payloads.count == 1 else {
-            return drop(message.payloads.contains { $0.type == .encryptedFragment } ? .fragment : .notEncrypted, into: &outputs)
-        }
+        guard let sealed = Sealed(message.payloads) else { return drop(.notEncrypted, into: &outputs) }
+        if case .fragment = sealed, fragmentation == nil { return drop(.fragment, into: &outputs) }
+        completedRequest = nil
         return header.isResponse
-            ? receiveResponse(header, encrypted, datagram, at: now, into: &outputs)
-            : receiveRequest(header, encrypted, datagram, at: now, into: &outputs)
+            ? receiveResponse(header, sealed, datagram, at: now, into: &outputs)
+            : receiveRequest(header, sealed, datagram, at: now, into: &outputs)
+    }
+
+    private mutating func open(
+        _ header: IKEHeader, _ sealed: Sealed, _ octets: [UInt8], at now: Instant, into outputs: inout [Output]
+    ) -> Unsealed {
+        switch sealed {
+        case .whole(let encrypted): protection.open(octets, encrypted)
+        case .fragment(let fragment): collect(fragment, header, octets, at: now, into: &outputs)
+        }
     }
 
     private mutating func receiveRequest(
-        _ header: IKEHeader, _ encrypted: EncryptedPayload, _ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]
+        _ header: IKEHeader, _ sealed: Sealed, _ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]
     ) -> Arrival {
         switch requests.place(of: header.messageID, request: datagram.octets) {
-        case .outside: return drop(requests.isBusy ? .stillWorking : .outsideWindow, into: &outputs)
-        case .repeated(let response):
-            guard repetitions.admits(at: now) else { return drop(.rateLimited, into: &outputs) }
-            outputs.append(.send(IKEDatagram(response, local: datagram.local, remote: datagram.remote)))
-            return .nothing
+        case .outside:
+            if let response = requests.response(to: header.messageID), isCutAnew(sealed, datagram.octets) {
+                return answerAgain(response, to: datagram, at: now, into: &outputs)
+            }
+            return drop(requests.isBusy ? .stillWorking : .outsideWindow, into: &outputs)
+        case .repeated(let response): return answerAgain(response, to: datagram, at: now, into: &outputs)
         case .expected: break
         }
-        let unsealed = protection.open(datagram.octets, encrypted)
-        if case .unauthentic = unsealed { return drop(.unauthentic, into: &outputs) }
+        let unsealed = open(header, sealed, datagram.octets, at: now, into: &outputs)
+        switch unsealed {
+        case .unauthentic: return drop(.unauthentic, into: &outputs)
+        case .incomplete: return .nothing
+        case .payloads, .faulty: break
+        }
         // After the ICV, so that nobody else can use up the client's share; the request stays unanswered and will come again.
         if header.exchange == .informational, !answers.admits(at: now) { return drop(.rateLimited, into: &outputs) }
         switch unsealed {
-        case .unauthentic: return .nothing
+        case .unauthentic, .incomplete: return .nothing
         case .faulty(let error):
             accepted(datagram, at: now, into: &outputs)
             return .faultyRequest(header.exchange, id: header.messageID, error)
@@ -103,9 +126,19 @@ struct Channel: ~Copyable, Sendable {
         }
     }
 
+    /// The last request came again: the same octets go back to wherever it came from.
+    private mutating func answerAgain(
+        _ response: [[UInt8]], to datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]
+    ) -> Arrival {
+        guard repetitions.admits(at: now) else { return drop(.rateLimited, into: &outputs) }
+        outputs += response.map { .send(IKEDatagram($0, local: datagram.local, remote: datagram.remote)) }
+        return .nothing
+    }
+
     /// The stage takes the request: its copies are dropped until `respond`, and the client is where it came from.
     mutating func accepted(_ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]) {
-        requests.accept(datagram.octets)
+        requests.accept(digest: completedRequest ?? Digest.sha256(datagram.octets))
+        forgetFragments(ofResponse: false)
         answerPath = (datagram.local, datagram.remote)
         // No further request can be numbered: the SA has outlived itself (RFC 7296 section 2.2).
         if requests.isExhausted { deadlines[.ageOut] = now }
@@ -113,20 +146,22 @@ struct Channel: ~Copyable, Sendable {
     }
 
     private mutating func receiveResponse(
-        _ header: IKEHeader, _ encrypted: EncryptedPayload, _ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]
+        _ header: IKEHeader, _ sealed: Sealed, _ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]
     ) -> Arrival {
         guard let waiting = outstanding, waiting.id == header.messageID, waiting.exchange == header.exchange else {
             return drop(.unsolicitedResponse, into: &outputs)
         }
         let payloads: [Payload]
-        switch protection.open(datagram.octets, encrypted) {
+        switch open(header, sealed, datagram.octets, at: now, into: &outputs) {
         case .unauthentic: return drop(.unauthentic, into: &outputs)
+        case .incomplete: return .nothing
         // Authentic and malformed: the exchange is over all the same, with nothing learned from it.
         case .faulty: payloads = []
         case .payloads(let inner): payloads = inner
         }
         outstanding = nil
         deadlines[.retransmit] = nil
+        forgetFragments(ofResponse: true)
         heard(from: datagram, at: now, into: &outputs)
         sendQueued(at: now, into: &outputs)
         return .response(waiting.purpose, payloads)
@@ -143,7 +178,7 @@ struct Channel: ~Copyable, Sendable {
         outputs.append(.moved(remote))
     }
 
-    private func drop(_ reason: MessageDrop, into outputs: inout [Output]) -> Arrival {
+    func drop(_ reason: MessageDrop, into outputs: inout [Output]) -> Arrival {
         outputs.append(.dropped(reason))
         return .nothing
     }
@@ -152,9 +187,9 @@ struct Channel: ~Copyable, Sendable {
     mutating func respond(_ exchange: ExchangeType, id: UInt32, _ payloads: [Payload], into outputs: inout [Output]) {
         let header = IKEHeader(
             initiatorSPI: initiatorSPI, responderSPI: responderSPI, exchange: exchange, flags: .response, messageID: id)
-        guard let octets = protection.seal(header, payloads, entropy: entropy) else { return }
-        requests.answered(octets)
-        outputs.append(.send(IKEDatagram(octets, local: answerPath.local, remote: answerPath.remote)))
+        guard let messages = seal(header, payloads, from: answerPath.local) else { return }
+        requests.answered(messages)
+        outputs += messages.map { .send(IKEDatagram($0, local: answerPath.local, remote: answerPath.remote)) }
     }
 
     mutating func respond(_ exchange: ExchangeType, id: UInt32, error: ExchangeError, into outputs: inout [Output]) {
@@ -174,11 +209,15 @@ struct Channel: ~Copyable, Sendable {
         }
         let header = IKEHeader(
             initiatorSPI: initiatorSPI, responderSPI: responderSPI, exchange: .informational, flags: [], messageID: nextRequestID)
-        guard let octets = protection.seal(header, payloads, entropy: entropy) else { return }
-        outstanding = OutstandingRequest(id: nextRequestID, exchange: .informational, purpose: purpose, octets: octets, attempts: 1)
+        guard let messages = seal(header, payloads, from: local) else { return }
+        outstanding = OutstandingRequest(id: nextRequestID, exchange: .informational, purpose: purpose, messages: messages, attempts: 1)
         nextRequestID += 1
-        outputs.append(.send(IKEDatagram(octets, local: local, remote: remote)))
+        transmit(messages, into: &outputs)
         deadlines[.retransmit] = schedule(purpose).pause(after: 1).map { now + $0 }
+    }
+
+    private func transmit(_ messages: [[UInt8]], into outputs: inout [Output]) {
+        outputs += messages.map { .send(IKEDatagram($0, local: local, remote: remote)) }
     }
 
     private mutating func sendQueued(at now: Instant, into outputs: inout [Output]) {
@@ -198,6 +237,7 @@ struct Channel: ~Copyable, Sendable {
         isEnding = true
         queued.removeAll()
         deadlines.clear()
+        endUpkeep()
         guard outstanding != nil else { return }
         outstanding?.attempts = 1
         deadlines[.retransmit] = RetransmissionSchedule.delete.pause(after: 1).map { now + $0 }
@@ -219,7 +259,7 @@ struct Channel: ~Copyable, Sendable {
         guard waiting.attempts < schedule.pauses.count else { return false }
         waiting.attempts += 1
         outstanding = waiting
-        outputs.append(.send(IKEDatagram(waiting.octets, local: local, remote: remote)))
+        transmit(waiting.messages, into: &outputs)
         deadlines[.retransmit] = schedule.pause(after: waiting.attempts).map { now + $0 }
         return true
     }

@@ -70,6 +70,10 @@ package enum MessageDrop: String, CaseIterable, Hashable, Sendable {
     case stillWorking = "still-working"
     case closed = "closed"
     case keyExchangeFailed = "key-exchange-failed"
+    /// A fragment where none was agreed on, of another cut than the one being put together, or of another message.
     case fragment = "fragment-refused"
+    case fragmentRepeated = "fragment-repeated"
+    case fragmentLimit = "fragment-limit"
+    case reassemblyTimeout = "fragments-timed-out"
     case rateLimited = "rate-limited"
 }

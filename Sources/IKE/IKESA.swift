@@ -71,13 +71,13 @@ package struct IKESA: ~Copyable, Sendable {
     package var nextDeadline: Instant? {
         switch stage {
         case .awaitingKeys(let stage): stage.deadline
-        case .awaitingAuth(let stage): stage.login.channel.deadlines.next
-        case .awaitingPeer(let stage): stage.login.channel.deadlines.next
-        case .awaitingAddress(let stage): stage.login.channel.deadlines.next
-        case .awaitingInstall(let stage): stage.login.channel.deadlines.next
-        case .established(let stage): stage.channel.deadlines.next
-        case .deleting(let stage): stage.channel.deadlines.next
-        case .lingering(let stage): stage.channel.deadlines.next
+        case .awaitingAuth(let stage): stage.login.channel.nextDeadline
+        case .awaitingPeer(let stage): stage.login.channel.nextDeadline
+        case .awaitingAddress(let stage): stage.login.channel.nextDeadline
+        case .awaitingInstall(let stage): stage.login.channel.nextDeadline
+        case .established(let stage): stage.channel.nextDeadline
+        case .deleting(let stage): stage.channel.nextDeadline
+        case .lingering(let stage): stage.channel.nextDeadline
         case .closed: nil
         }
     }
@@ -142,15 +142,29 @@ package struct IKESA: ~Copyable, Sendable {
 extension IKESA.Stage {
     consuming func advance(on input: Input, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
         switch consume self {
-        case .awaitingKeys(let stage): stage.handle(input, at: now, into: &outputs)
-        case .awaitingAuth(let stage): stage.handle(input, at: now, into: &outputs)
-        case .awaitingPeer(let stage): stage.handle(input, at: now, into: &outputs)
-        case .awaitingAddress(let stage): stage.handle(input, at: now, into: &outputs)
-        case .awaitingInstall(let stage): stage.handle(input, at: now, into: &outputs)
-        case .established(let stage): stage.handle(input, at: now, into: &outputs)
-        case .deleting(let stage): stage.handle(input, at: now, into: &outputs)
-        case .lingering(let stage): stage.handle(input, at: now, into: &outputs)
-        case .closed: .closed
+        case .awaitingKeys(let stage): return stage.handle(input, at: now, into: &outputs)
+        case .awaitingAuth(var stage):
+            stage.login.channel.keepUp(on: input, at: now, into: &outputs)
+            return stage.handle(input, at: now, into: &outputs)
+        case .awaitingPeer(var stage):
+            stage.login.channel.keepUp(on: input, at: now, into: &outputs)
+            return stage.handle(input, at: now, into: &outputs)
+        case .awaitingAddress(var stage):
+            stage.login.channel.keepUp(on: input, at: now, into: &outputs)
+            return stage.handle(input, at: now, into: &outputs)
+        case .awaitingInstall(var stage):
+            stage.login.channel.keepUp(on: input, at: now, into: &outputs)
+            return stage.handle(input, at: now, into: &outputs)
+        case .established(var stage):
+            stage.channel.keepUp(on: input, at: now, into: &outputs)
+            return stage.handle(input, at: now, into: &outputs)
+        case .deleting(var stage):
+            stage.channel.keepUp(on: input, at: now, into: &outputs)
+            return stage.handle(input, at: now, into: &outputs)
+        case .lingering(var stage):
+            stage.channel.keepUp(on: input, at: now, into: &outputs)
+            return stage.handle(input, at: now, into: &outputs)
+        case .closed: return .closed
         }
     }
 }

@@ -118,6 +118,8 @@ package enum Output: Equatable, Sendable {
     case released(responderSPI: IKESPI)
     /// The client's endpoint changed (authenticated).
     case moved(Endpoint)
+    /// One octet 0xFF, so that the NAT before us keeps its mapping (RFC 3948 section 2.3).
+    case keepalive(from: Endpoint, to: Endpoint)
     /// A login was refused: one plain sentence for the log.
     case refused(Refusal)
     /// The session is over; its address may be given back. The SA itself may still wait for the answer to its Delete.

@@ -6,8 +6,8 @@ import Wire
 enum RequestPlace: Equatable {
     /// The next one: to be processed.
     case expected
-    /// The one answered last, octet for octet: the same response again.
-    case repeated([UInt8])
+    /// The one answered last, octet for octet: the same response again, with all its fragments.
+    case repeated([[UInt8]])
     /// Old, ahead of the window, still in work, or a changed copy of the last one.
     case outside
 }
@@ -18,8 +18,9 @@ struct RequestWindow: Sendable {
     private(set) var expected: UInt32
     /// No further request is taken: message ID 2^32 - 1 was used (RFC 7296 section 2.2).
     private(set) var isExhausted = false
+    /// Its digest; that of the first fragment where it came in fragments.
     private var lastRequest: [UInt8]?
-    private var lastResponse: [UInt8]?
+    private var lastResponse: [[UInt8]]?
 
     init(expected: UInt32) {
         self.expected = expected
@@ -27,21 +28,25 @@ struct RequestWindow: Sendable {
 
     func place(of id: UInt32, request: [UInt8]) -> RequestPlace {
         if id == expected, !isExhausted, lastRequest == nil || lastResponse != nil { return .expected }
-        if let lastResponse, id == expected &- 1 || (isExhausted && id == .max), lastRequest == Digest.sha256(request) {
-            return .repeated(lastResponse)
-        }
+        if let lastResponse = response(to: id), lastRequest == Digest.sha256(request) { return .repeated(lastResponse) }
         return .outside
     }
 
+    /// The response that was sent to this request; nil unless it is the last one.
+    func response(to id: UInt32) -> [[UInt8]]? {
+        id == expected &- 1 || (isExhausted && id == .max) ? lastResponse : nil
+    }
+
     /// A request was authenticated and is being worked on: its copies are dropped until it is answered.
-    mutating func accept(_ request: [UInt8]) {
-        lastRequest = Digest.sha256(request)
+    /// `digest`: of its octets, or of its first fragment's.
+    mutating func accept(digest: [UInt8]) {
+        lastRequest = digest
         lastResponse = nil
         if expected == .max { isExhausted = true } else { expected += 1 }
     }
 
     /// Keeps the response for byte-identical repetition (invariant I5).
-    mutating func answered(_ response: [UInt8]) {
+    mutating func answered(_ response: [[UInt8]]) {
         lastResponse = response
     }
 
@@ -54,7 +59,8 @@ struct OutstandingRequest: Sendable {
     let id: UInt32
     let exchange: ExchangeType
     let purpose: RequestPurpose
-    let octets: [UInt8]
+    /// One, or its fragments.
+    let messages: [[UInt8]]
     /// Times it was sent.
     var attempts: Int
 }

@@ -10,6 +10,8 @@ enum Unsealed {
     case faulty(MessageError)
     /// The ICV was wrong or there was no room for it: anyone may have sent this (dropped and counted).
     case unauthentic
+    /// A fragment that does not complete its message: kept, or dropped and counted.
+    case incomplete
 }
 
 /// The SK payload's protection, both directions of one IKE SA; RFC 7296 section 3.14, RFC 5282.
@@ -28,11 +30,20 @@ struct Protection: ~Copyable, Sendable {
 
     /// Opens the SK payload of `message`.
     mutating func open(_ message: [UInt8], _ encrypted: EncryptedPayload) -> Unsealed {
+        guard let text = text(of: message, encrypted.content) else { return .unauthentic }
+        do throws(MessageError) {
+            return .payloads(try encrypted.innerPayloads(decrypted: text))
+        } catch {
+            return .faulty(error)
+        }
+    }
+
+    /// The decrypted text of an SK or SKF payload, padding included; nil when it is not authentic.
+    mutating func text(of message: [UInt8], _ content: Range<Int>) -> [UInt8]? {
         let suite = inbound.suite
-        let content = encrypted.content
         guard content.lowerBound >= 0, content.upperBound <= message.count,
             content.count > suite.ivLength + suite.icvLength
-        else { return .unauthentic }
+        else { return nil }
         let textStart = content.lowerBound + suite.ivLength
         let icvStart = content.upperBound - suite.icvLength
         var text = Array(message[textStart..<icvStart])
@@ -46,19 +57,30 @@ struct Protection: ~Copyable, Sendable {
                     icv: UnsafeRawBufferPointer(rebasing: all[icvStart..<content.upperBound]))
             }
         }
-        guard opened else { return .unauthentic }
-        do throws(MessageError) {
-            return .payloads(try encrypted.innerPayloads(decrypted: text))
-        } catch {
-            return .faulty(error)
-        }
+        return opened ? text : nil
     }
 
-    /// A protected message; nil only when the cipher itself fails, which ends the SA.
-    mutating func seal(_ header: IKEHeader, _ payloads: [Payload], entropy: any Entropy) -> [UInt8]? {
+    /// A protected message, in fragments where it would be longer than `largest` octets (RFC 7383 section 2.5); nil only when the cipher itself
+    /// fails, which ends the SA.
+    mutating func seal(_ header: IKEHeader, _ payloads: [Payload], largest: Int?, entropy: any Entropy) -> [[UInt8]]? {
         let suite = outbound.suite
-        let layout = EncryptedMessageLayout(
+        let whole = EncryptedMessageLayout(
             header: header, payloads: payloads, ivLength: suite.ivLength, blockLength: suite.blockLength, icvLength: suite.icvLength)
+        guard let largest, whole.octets.count > largest, let fragments = Fragments.cut(payloads, largest: largest, suite: suite) else {
+            return seal(whole, entropy: entropy).map { [$0] }
+        }
+        var messages: [[UInt8]] = []
+        for fragment in fragments {
+            let layout = EncryptedMessageLayout(
+                header: header, fragment: fragment, ivLength: suite.ivLength, blockLength: suite.blockLength, icvLength: suite.icvLength)
+            guard let message = seal(layout, entropy: entropy) else { return nil }
+            messages.append(message)
+        }
+        return messages
+    }
+
+    private mutating func seal(_ layout: EncryptedMessageLayout, entropy: any Entropy) -> [UInt8]? {
+        let suite = outbound.suite
         var octets = layout.octets
         var iv: [UInt8]
         if suite.isAEAD {

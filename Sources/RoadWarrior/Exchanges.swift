@@ -10,8 +10,8 @@ struct Window {
         let id: UInt32
         let exchange: ExchangeType
         let purpose: Purpose
-        /// Sent again as it is, octet for octet.
-        let octets: [UInt8]
+        /// One, or its fragments; sent again as they are, octet for octet.
+        let messages: [[UInt8]]
         var sendings: Int
     }
 
@@ -28,7 +28,7 @@ struct Window {
     /// The ID of the gateway's next request.
     var expectedRequest: UInt32 = 0
     /// Our response to the gateway's last request.
-    var lastResponse: [UInt8]?
+    var lastResponse: [[UInt8]]?
 
     static let maximumWaiting = 16
 }
@@ -43,23 +43,25 @@ extension RoadWarrior {
         )
     }
 
-    mutating func send(_ octets: [UInt8], at now: Instant, into outputs: inout [Output]) {
+    mutating func send(_ messages: [[UInt8]], at now: Instant, into outputs: inout [Output]) {
         lastSent = now
         let (local, remote) = path
-        outputs.append(
-            .send(Datagram(content: .ike, local: local, remote: remote, encapsulated: encapsulated, octets: octets)))
+        for octets in messages {
+            outputs.append(
+                .send(Datagram(content: .ike, local: local, remote: remote, encapsulated: encapsulated, octets: octets)))
+        }
     }
 
     /// Sends a finished request for the first time.
     mutating func transmit(
-        _ octets: [UInt8], id: UInt32, _ exchange: ExchangeType, for purpose: Window.Purpose, at now: Instant,
+        _ messages: [[UInt8]], id: UInt32, _ exchange: ExchangeType, for purpose: Window.Purpose, at now: Instant,
         into outputs: inout [Output]
     ) {
         window.outstanding = Window.Outstanding(
-            id: id, exchange: exchange, purpose: purpose, octets: octets, sendings: 1)
+            id: id, exchange: exchange, purpose: purpose, messages: messages, sendings: 1)
         window.nextRequest = max(window.nextRequest, id + 1)
         deadlines[.retransmit] = now + settings.retransmission.wait(after: 1)
-        send(octets, at: now, into: &outputs)
+        send(messages, at: now, into: &outputs)
     }
 
     /// Sends a protected request now, or after the answer to the one under way.
@@ -83,10 +85,10 @@ extension RoadWarrior {
                 initiatorSPI: initiatorSPI, responderSPI: responderSPI, exchange: next.exchange, flags: [.initiator],
                 messageID: id)
             guard let outgoing = tampered(header, next.payloads) else { continue }
-            guard let octets = protection?.seal(outgoing.header, outgoing.payloads, entropy: settings.entropy) ?? nil else {
+            guard let messages = protect(outgoing) else {
                 return close(.cryptography(.library), into: &outputs)
             }
-            transmit(octets, id: id, next.exchange, for: next.purpose, at: now, into: &outputs)
+            transmit(messages, id: id, next.exchange, for: next.purpose, at: now, into: &outputs)
         }
     }
 
@@ -146,7 +148,7 @@ extension RoadWarrior {
         request.sendings += 1
         window.outstanding = request
         deadlines[.retransmit] = now + settings.retransmission.wait(after: request.sendings)
-        send(request.octets, at: now, into: &outputs)
+        send(request.messages, at: now, into: &outputs)
     }
 
     mutating func checkLiveness(at now: Instant, into outputs: inout [Output]) {

@@ -38,13 +38,14 @@ extension RoadWarrior {
         payloads.append(.keyExchange(KeyExchangePayload(method: method, data: value)))
         payloads.append(.nonce(NoncePayload(octets: initiation.nonce)))
         payloads += natDetection()
+        if settings.longestMessage != nil { payloads.append(.notify(NotifyPayload(.fragmentationSupported))) }
         payloads += settings.initNotifies.map { .notify($0) }
         let header = IKEHeader(
             initiatorSPI: initiatorSPI, responderSPI: 0, exchange: .ikeSAInit, flags: [.initiator], messageID: 0)
         guard let outgoing = tampered(header, payloads) else { return }
         let octets = IKEMessage(header: outgoing.header, payloads: outgoing.payloads).encoded()
         initiation.request = octets
-        transmit(octets, id: 0, .ikeSAInit, for: .initiation, at: now, into: &outputs)
+        transmit([octets], id: 0, .ikeSAInit, for: .initiation, at: now, into: &outputs)
     }
 
     private func natDetection() -> [Payload] {
@@ -116,6 +117,7 @@ extension RoadWarrior {
         deadlines[.patience] = nil
         lastHeard = now
         detectNAT(payloads)
+        knowsFragments = settings.longestMessage != nil && payloads.notify(.fragmentationSupported) != nil
         stage = .authenticating
         authenticate(at: now, into: &outputs)
     }

@@ -23,9 +23,24 @@ struct Protection: ~Copyable {
 
     /// A whole message whose payloads are encrypted; nil when the library fails.
     mutating func seal(_ header: IKEHeader, _ payloads: [Payload], entropy: any Entropy) -> [UInt8]? {
-        let layout = EncryptedMessageLayout(
-            header: header, payloads: payloads, ivLength: suite.ivLength, blockLength: suite.blockLength,
-            icvLength: suite.icvLength)
+        seal(
+            EncryptedMessageLayout(
+                header: header, payloads: payloads, ivLength: suite.ivLength, blockLength: suite.blockLength,
+                icvLength: suite.icvLength), entropy: entropy)
+    }
+
+    /// One fragment of a message.
+    mutating func seal(_ header: IKEHeader, _ fragment: PlainFragment, entropy: any Entropy) -> [UInt8]? {
+        seal(
+            EncryptedMessageLayout(
+                header: header, fragment: fragment, ivLength: suite.ivLength, blockLength: suite.blockLength,
+                icvLength: suite.icvLength), entropy: entropy)
+    }
+
+    /// What a protected message or fragment is longer by than what it carries, at the most.
+    func overhead(of headers: Int) -> Int { headers + suite.ivLength + suite.blockLength + suite.icvLength }
+
+    private mutating func seal(_ layout: EncryptedMessageLayout, entropy: any Entropy) -> [UInt8]? {
         var octets = layout.octets
         octets.replaceSubrange(layout.iv, with: nextIV(entropy))
         let sealed = unsafe octets.withUnsafeMutableBytes { message in
@@ -47,9 +62,8 @@ struct Protection: ~Copyable {
         return iv
     }
 
-    /// The decrypted text, padding included, of a message that ends in this Encrypted payload; nil when it is not authentic.
-    mutating func open(_ message: [UInt8], _ payload: EncryptedPayload) -> [UInt8]? {
-        let content = payload.content
+    /// The decrypted text, padding included, of a message that ends in an Encrypted payload with this content; nil when it is not authentic.
+    mutating func open(_ message: [UInt8], _ content: Range<Int>) -> [UInt8]? {
         guard content.lowerBound >= IKEHeader.length, content.upperBound == message.count,
             content.count > suite.ivLength + suite.icvLength
         else { return nil }

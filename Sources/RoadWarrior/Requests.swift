@@ -72,9 +72,9 @@ extension RoadWarrior {
             initiatorSPI: initiatorSPI, responderSPI: responderSPI, exchange: request.exchange,
             flags: [.initiator, .response], messageID: request.messageID)
         guard let outgoing = tampered(header, payloads),
-            let octets = protection?.seal(outgoing.header, outgoing.payloads, entropy: settings.entropy) ?? nil
+            let messages = protect(outgoing)
         else { return }
-        window.lastResponse = octets
-        send(octets, at: now, into: &outputs)
+        window.lastResponse = messages
+        send(messages, at: now, into: &outputs)
     }
 }

@@ -31,6 +31,10 @@ package struct RoadWarrior: ~Copyable {
     /// The SPI under which the gateway shall send to us; offered in IKE_AUTH.
     var offeredSPI: UInt32 = 0
 
+    /// Both sides know fragments.
+    package internal(set) var knowsFragments = false
+    var fragments: CollectedFragments?
+
     var deadlines = Deadlines<Deadline>()
     var window = Window()
     var lastHeard = Instant(nanoseconds: 0)
@@ -103,6 +107,9 @@ package struct RoadWarrior: ~Copyable {
             drops.notOurs += 1
             return
         }
+        if case .encryptedFragment(let fragment) = message.payloads.last, message.payloads.count == 1 {
+            return receiveFragment(header, fragment, octets: octets, at: now, into: &outputs)
+        }
         guard header.exchange != .ikeSAInit, let encrypted = message.payloads.encrypted else {
             drops.unprotected += 1
             return
@@ -113,11 +120,18 @@ package struct RoadWarrior: ~Copyable {
     private mutating func receiveProtected(
         _ header: IKEHeader, _ encrypted: EncryptedPayload, octets: [UInt8], at now: Instant, into outputs: inout [Output]
     ) {
-        guard let text = protection?.open(octets, encrypted) ?? nil else {
+        guard let text = protection?.open(octets, encrypted.content) ?? nil else {
             drops.unauthentic += 1
             return
         }
-        let payloads = Result { () throws(MessageError) in try encrypted.innerPayloads(decrypted: text) }
+        take(
+            header, Result { () throws(MessageError) in try encrypted.innerPayloads(decrypted: text) }, at: now, into: &outputs)
+    }
+
+    /// Takes an authentic message.
+    mutating func take(
+        _ header: IKEHeader, _ payloads: Result<[Payload], MessageError>, at now: Instant, into outputs: inout [Output]
+    ) {
         if header.isResponse {
             receiveResponse(header, payloads, at: now, into: &outputs)
         } else {

@@ -37,6 +37,9 @@ extension RoadWarrior {
         package var initNotifies: [NotifyPayload] = []
         package var authNotifies: [NotifyPayload] = []
 
+        /// Octets of the longest protected IKE message that is sent in one piece; nil does not know fragments (RFC 7383).
+        package var longestMessage: Int?
+
         package var retransmission = Retransmission()
         /// Ask whether the gateway lives after this long without an authenticated message or packet; nil never asks.
         package var liveness: Duration?

@@ -28,6 +28,17 @@ extension RoadWarrior {
         return protection?.seal(header, payloads, entropy: settings.entropy) ?? nil
     }
 
+    /// A properly protected fragment with any piece and numbers; as `forge`.
+    package mutating func forge(
+        _ exchange: ExchangeType, piece: [UInt8], first: PayloadType, number: UInt16, of total: UInt16, messageID: UInt32,
+        flags: IKEHeader.Flags = [.initiator]
+    ) -> [UInt8]? {
+        let header = IKEHeader(
+            initiatorSPI: initiatorSPI, responderSPI: responderSPI, exchange: exchange, flags: flags, messageID: messageID)
+        let fragment = PlainFragment(firstInner: first, number: number, total: total, octets: piece[...])
+        return protection?.seal(header, fragment, entropy: settings.entropy) ?? nil
+    }
+
     /// An octet string as a datagram on the path in use.
     package func datagram(_ octets: [UInt8]) -> Datagram {
         let (local, remote) = path
@@ -37,7 +48,7 @@ extension RoadWarrior {
     /// The payloads of a protected message from the gateway, whatever its message ID; nil when it is not authentic. For tests that read along.
     package mutating func reveal(_ octets: [UInt8]) -> [Payload]? {
         guard let message = try? IKEMessage(parsing: octets), let encrypted = message.payloads.encrypted,
-            let text = protection?.open(octets, encrypted) ?? nil
+            let text = protection?.open(octets, encrypted.content) ?? nil
         else { return nil }
         return try? encrypted.innerPayloads(decrypted: text)
     }
@@ -48,8 +59,8 @@ extension RoadWarrior {
     package var outstandingMessageID: UInt32? { window.outstanding?.id }
     /// The ID of the gateway's next request.
     package var expectedMessageID: UInt32 { window.expectedRequest }
-    /// The request whose response is waited for, as it was sent.
-    package var outstandingRequest: [UInt8]? { window.outstanding?.octets }
+    /// The request whose response is waited for, as it was sent; its first fragment.
+    package var outstandingRequest: [UInt8]? { window.outstanding?.messages.first }
     /// The IKE_SA_INIT request as it was sent last.
     package var initRequest: [UInt8] { initiation.request }
 

@@ -84,6 +84,18 @@ struct AcceptanceTests {
         }
     }
 
+    @Test func configuration_thisVersionFragmentsAndKeepsAlive() throws {
+        let text = try Fixtures.plain(
+            "auth-method: psk", "auth-method: psk, auth-lifetime: 3600, ikev2-fragment: { mtu: 600, reassembly-timeout: 5 }")
+        let configuration = try #require(Configuration.load(text: text, file: "gw.yaml").configuration)
+        #expect(configuration.unsupported == [])
+        let policy = try #require(configuration.gateways.first).policy
+        #expect(policy.fragmentation.mtu == 600 && policy.fragmentation.reassemblyTimeout == .seconds(5))
+        #expect(policy.authentication.lifetime == .seconds(3600))
+        let example = try #require(Configuration.load(text: try Fixtures.example, file: "gw.yaml").configuration)
+        #expect(!example.unsupported.contains { $0.keyPath.contains("ikev2-fragment") || $0.keyPath.contains("keep-alive-interval") })
+    }
+
     @Test func configuration_theShortestFile() throws {
         let (configuration, problems) = Fixtures.load(Fixtures.shortest)
         #expect(problems.errors.lines == [])

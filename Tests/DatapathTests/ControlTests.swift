@@ -157,11 +157,17 @@ import Wire
         for (local, octets) in [(Rig.ike, [9]), (Rig.gateway, [8])] as [(Endpoint, [UInt8])] {
             #expect(rig.outbox.put(Outbox.Message(octets: octets, local: local, remote: Rig.peer)))
         }
+        #expect(rig.outbox.put(Outbox.Message(octets: [0xff], local: Rig.gateway, remote: Rig.peer, isBare: true)))
         rig.outbox.want()
-        let isSent = await rig.wait { rig.doorNAT.sentCount == 1 && rig.doorIKE.sentCount == 1 && rig.visitors.wakes.withLock { $0 } == 1 }
+        let isSent = await rig.wait { rig.doorNAT.sentCount == 2 && rig.doorIKE.sentCount == 1 && rig.visitors.wakes.withLock { $0 } == 1 }
         #expect(isSent)
         #expect(rig.doorIKE.take() == [MemoryWire.Packet(octets: [9], peer: Rig.peer, local: Rig.ike)])
-        #expect(rig.doorNAT.take() == [MemoryWire.Packet(octets: [0, 0, 0, 0, 8], peer: Rig.peer, local: Rig.gateway)])
+        // A NAT keepalive goes without the non-ESP marker (RFC 3948 section 2.3).
+        #expect(
+            rig.doorNAT.take() == [
+                MemoryWire.Packet(octets: [0, 0, 0, 0, 8], peer: Rig.peer, local: Rig.gateway),
+                MemoryWire.Packet(octets: [0xff], peer: Rig.peer, local: Rig.gateway),
+            ])
         #expect(rig.visitors.drains.withLock { $0 } > 0)
     }
 }

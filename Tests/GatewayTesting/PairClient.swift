@@ -81,6 +81,14 @@ package final class PairClient {
     ) -> [UInt8]? {
         warrior.forge(exchange, payloads, messageID: id, flags: flags, initiatorSPI: initiatorSPI, responderSPI: responderSPI)
     }
+
+    /// A properly protected fragment of this client.
+    package func forge(
+        _ exchange: ExchangeType, piece: [UInt8], first: PayloadType, number: UInt16, of total: UInt16, id: UInt32,
+        flags: IKEHeader.Flags = [.initiator]
+    ) -> [UInt8]? {
+        warrior.forge(exchange, piece: piece, first: first, number: number, of: total, messageID: id, flags: flags)
+    }
 }
 
 extension PairClient {

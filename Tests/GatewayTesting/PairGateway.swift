@@ -30,6 +30,7 @@ package final class PairGateway {
         package var spis: Set<IKESPI>
         /// Child SAs that came after the first.
         package var furtherChildren = 0
+        package var keepalives: [(at: Instant, from: Endpoint, to: Endpoint)] = []
 
         init(sa: consuming IKESA, spi: IKESPI, initiation: InitiationKey, datagram: IKEDatagram) {
             self.sa = sa
@@ -80,6 +81,8 @@ package final class PairGateway {
     package var profile: GatewayProfile
     package var responder: Responder
     package let entropy: any Entropy
+    /// What fragments of all clients together may take up before authentication.
+    package var budget = ReassemblyBudget()
     package var entries: [IKESPI: Entry] = [:]
     /// Those that are gone, in order.
     package var gone: [Entry] = []
@@ -193,7 +196,8 @@ package final class PairGateway {
         }
         let spi = newSPI()
         let result = Initiation.answer(
-            datagram, profile: profile, responderSPI: spi, halfOpenLifetime: lifetime, entropy: entropy, at: now)
+            datagram, profile: profile, responderSPI: spi, halfOpenLifetime: lifetime, budget: budget,
+            entropy: entropy, at: now)
         switch consume result {
         case .dropped(let reason):
             drops[reason, default: 0] += 1
@@ -270,6 +274,7 @@ package final class PairGateway {
             owners[spi] = nil
             responder.closed(spi)
         case .moved(let remote): entry.remote = remote
+        case .keepalive(let local, let remote): entry.keepalives.append((at: now, from: local, to: remote))
         case .refused(let refusal): entry.refusal = refusal
         case .ended(let reason): end(reason, entry)
         case .closed: forget(entry)

@@ -12,12 +12,14 @@ enum ProcessorClock {
     }
 }
 
-/// Everything a gateway sent: one message ID has one content in each direction (I5), and no initialization vector stands before two contents (I4).
+/// Everything a gateway sent: one message ID has one content in each direction, cut into fragments in one way (I5), and no initialization vector stands before two contents (I4).
 struct SentRecord {
     private struct Name: Hashable {
         let spi: IKESPI
         let isResponse: Bool
         let id: UInt32
+        /// 0 for a message in one piece.
+        let fragment: UInt16
     }
 
     private struct Vector: Hashable {
@@ -38,8 +40,9 @@ struct SentRecord {
         guard let name = Self.name(octets) else { return nil }
         if let earlier = byName[name], earlier != octets { return "I5: message ID \(name.id) was sent with another content" }
         byName[name] = octets
-        guard octets[16] == PayloadType.encrypted.rawValue, octets.count > 40 else { return nil }
-        let vector = Vector(spi: name.spi, octets: octets[32..<40])
+        guard octets[16] == PayloadType.encrypted.rawValue || name.fragment > 0, octets.count > 44 else { return nil }
+        let start = name.fragment > 0 ? 36 : 32
+        let vector = Vector(spi: name.spi, octets: octets[start..<start + 8])
         if let earlier = byVector[vector], earlier != octets { return "I4: an initialization vector was used twice" }
         byVector[vector] = octets
         return nil
@@ -49,9 +52,12 @@ struct SentRecord {
     private static func name(_ octets: [UInt8]) -> Name? {
         var span = octets.span.bytes
         guard let header = try? IKEHeader(parsing: &span), header.responderSPI != 0,
-            header.nextPayload == .encrypted || header.nextPayload == .securityAssociation
+            header.nextPayload == .encrypted || header.nextPayload == .encryptedFragment || header.nextPayload == .securityAssociation
         else { return nil }
-        return Name(spi: header.responderSPI, isResponse: header.isResponse, id: header.messageID)
+        let isFragment = header.nextPayload == .encryptedFragment && octets.count > 36
+        return Name(
+            spi: header.responderSPI, isResponse: header.isResponse, id: header.messageID,
+            fragment: isFragment ? UInt16(octets[32]) << 8 | UInt16(octets[33]) : 0)
     }
 }
 

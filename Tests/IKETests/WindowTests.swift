@@ -1,3 +1,4 @@
+import GatewayCrypto
 import GatewayTesting
 import IKEMessages
 import RoadWarrior
@@ -85,10 +86,10 @@ struct WindowTests {
         #expect(window.place(of: 0, request: request(0)) == .outside)
         for id: UInt32 in [.max - 1, .max] {
             #expect(window.place(of: id, request: request(id)) == .expected)
-            window.accept(request(id))
+            window.accept(digest: Digest.sha256(request(id)))
             #expect(window.isBusy && window.place(of: id, request: request(id)) == .outside)
-            window.answered([7])
-            #expect(window.place(of: id, request: request(id)) == .repeated([7]))
+            window.answered([[7], [8]])
+            #expect(window.place(of: id, request: request(id)) == .repeated([[7], [8]]))
         }
         #expect(window.isExhausted)
         for id: UInt32 in [0, 1, .max - 1] { #expect(window.place(of: id, request: request(id)) == .outside) }

@@ -7,6 +7,8 @@ package final class Charon: Sendable {
         package var retransmitTimeout = 1.0
         package var retransmitBase = 1.4
         package var retransmitTries = 5
+        /// Octets of an IP packet, past which IKE goes in fragments; nil: strongSwan's 1280.
+        package var fragmentSize: Int?
         /// Whether IKE is in the log message by message (level 2).
         package var isVerbose = false
         package init() {}
@@ -43,6 +45,7 @@ package final class Charon: Sendable {
               retransmit_timeout = \(settings.retransmitTimeout)
               retransmit_base = \(settings.retransmitBase)
               retransmit_tries = \(settings.retransmitTries)
+              fragment_size = \(settings.fragmentSize ?? 1280)
               close_ike_on_child_failure = no
               delete_rekeyed_delay = 1
               plugins {

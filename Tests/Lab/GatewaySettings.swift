@@ -41,6 +41,11 @@ package struct GatewaySettings: Sendable {
     package var clearsDF = false
     package var workers = 2
     package var forcesEncapsulation = true
+    /// ikev2-fragment: mtu
+    package var fragmentMTU: Int?
+    /// Seconds.
+    package var authenticationLifetime: Int?
+    package var keepAliveInterval: Int?
     package var logLevel = "debug"
     /// Address and port of the Prometheus listener.
     package var metrics: (address: String, port: Int)?
@@ -88,9 +93,13 @@ package struct GatewaySettings: Sendable {
                 text += "extended-sequence-number: \(transform.usesESN) }\n"
             }
         }
-        text += "  ike-policy:\n    1:\n      ike-version-2: { auth-method: psk }\n"
+        var version2 = ["auth-method: psk"]
+        if let authenticationLifetime { version2.append("auth-lifetime: \(authenticationLifetime)") }
+        if let fragmentMTU { version2.append("ikev2-fragment: { mtu: \(fragmentMTU) }") }
+        text += "  ike-policy:\n    1:\n      ike-version-2: { \(version2.joined(separator: ", ")) }\n"
         if !ikeTransforms.isEmpty { text += "      ike-transform: [\(list(ikeTransforms.count))]\n" }
-        text += "      nat-traversal: { force: \(forcesEncapsulation) }\n"
+        let keepAlive = keepAliveInterval.map { ", keep-alive-interval: \($0)" } ?? ""
+        text += "      nat-traversal: { force: \(forcesEncapsulation)\(keepAlive) }\n"
         text += "      dpd: { interval: \(dpd.interval), max-retries: \(dpd.maxRetries) }\n"
         var template: [String] = []
         if !ipsecTransforms.isEmpty { template.append("ipsec-transform: [\(list(ipsecTransforms.count))]") }

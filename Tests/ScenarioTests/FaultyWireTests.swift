@@ -8,18 +8,21 @@ import Testing
 /// ```
 @Suite(.watched)
 struct FaultyWireTests {
-    private func world(_ scenario: Scenario, _ faults: Relay.Faults, seed: UInt64) async throws -> (RelayedNetwork, Relay, GatewayProcess) {
+    private func world(
+        _ scenario: Scenario, _ faults: Relay.Faults, seed: UInt64, _ settings: GatewaySettings = GatewaySettings()
+    ) async throws -> (RelayedNetwork, Relay, GatewayProcess) {
         let network = try await RelayedNetwork.build(scenario)
         let relay = try await Relay.start(
             scenario, near: network.near, far: network.far, clientFacing: RoadNetwork.gatewayAddress, gateway: RoadNetwork.gatewayAddress,
             faults: faults, seed: seed)
-        return (network, relay, try await GatewayProcess.start(scenario, in: network.gateway))
+        return (network, relay, try await GatewayProcess.start(scenario, in: network.gateway, settings))
     }
 
-    private func client(_ scenario: Scenario, _ network: RelayedNetwork) async throws -> Charon {
+    private func client(_ scenario: Scenario, _ network: RelayedNetwork, fragmentSize: Int? = nil) async throws -> Charon {
         var connection = CharonConnection()
         connection.identity = "alice.test"
         var settings = Charon.Settings()
+        settings.fragmentSize = fragmentSize
         (settings.retransmitTimeout, settings.retransmitBase, settings.retransmitTries) = (0.4, 1.2, 10)
         return try await Charon.start(scenario, in: network.client, settings: settings, connection)
     }
@@ -49,6 +52,26 @@ struct FaultyWireTests {
             try await client.terminate()
             try await gateway.waitForSessions(0, timeout: .seconds(20))
             #expect(gateway.process.isRunning)
+        }
+    }
+
+    @Test("RFC 7383: logins in fragments over a lossy wire", arguments: [UInt64(21)])
+    func loginsInFragments(seed: UInt64) async throws {
+        try await Scenario.run { scenario in
+            var gatewaySettings = GatewaySettings()
+            gatewaySettings.fragmentMTU = 512
+            gatewaySettings.selectors = (0..<32).map { "10.20.0.\($0 * 8)/29" }
+            let (network, relay, gateway) = try await world(
+                scenario, .init(loss: 0.05, duplication: 0.2, reordering: 0.2, corruption: 0.02), seed: seed, gatewaySettings)
+            let client = try await client(scenario, network, fragmentSize: 300)
+            for round in 1...4 {
+                try await client.connect()
+                #expect(try await gateway.sessions().count == 1, "round \(round), seed \(seed)")
+                try await client.terminate()
+                try await gateway.waitForSessions(0, timeout: .seconds(20))
+            }
+            #expect(client.process.output.contains("EF(1/"))
+            #expect(relay.counts.duplicated > 2 && relay.counts.reordered > 2, "seed \(seed): \(relay.counts)")
         }
     }
 

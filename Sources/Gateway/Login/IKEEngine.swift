@@ -85,6 +85,8 @@ actor IKEEngine {
         let entropy: any Entropy
         let numbers: SessionNumbers
         let lockouts: Lockouts
+        /// What fragments of all shards' clients may take up before authentication (threats.md P5).
+        let reassembly: ReassemblyBudget
     }
 
     init(shard: Int, of shardCount: Int, gateways: [IPAddress: GatewayRuntime], environment: Environment) {
@@ -138,7 +140,8 @@ actor IKEEngine {
             return
         }
         let result = Initiation.answer(
-            datagram, profile: gateway.profile, responderSPI: spi, halfOpenLifetime: lifetime, entropy: environment.entropy, at: now)
+            datagram, profile: gateway.profile, responderSPI: spi, halfOpenLifetime: lifetime, budget: environment.reassembly,
+            entropy: environment.entropy, at: now)
         switch consume result {
         case .dropped(let reason):
             count("init-dropped-\(reason.rawValue)")
@@ -224,6 +227,9 @@ actor IKEEngine {
             entry.remote = remote
             let (id, sessions) = (entry.id, environment.sessions)
             if entry.hasSession { then(entry) { await sessions.moved(id, to: remote) } }
+        case .keepalive(let local, let remote):
+            environment.datapath.sendKeepalive(from: local, to: remote)
+            count("keepalives-sent")
         case .refused(let refusal):
             refused(refusal, entry)
         case .ended(let reason): end(reason, entry)

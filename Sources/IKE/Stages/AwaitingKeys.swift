@@ -9,6 +9,8 @@ struct AwaitingKeys: ~Copyable, Sendable {
     let local: Endpoint
     let remote: Endpoint
     let nat: NATState
+    /// RFC 7383; nil where the client did not say that it knows fragments.
+    let fragmentation: Fragmentation?
     let keyExchange: KeyExchange
     let peerKey: [UInt8]
     let proposal: IKEProposal
@@ -36,7 +38,7 @@ struct AwaitingKeys: ~Copyable, Sendable {
     private consuming func receive(_ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
         var span = unsafe datagram.octets.span.bytes
         guard let header = try? IKEHeader(parsing: &span), header.exchange == .ikeAuth, !header.isResponse, header.isFromInitiator,
-            header.messageID == 1, header.nextPayload == .encrypted
+            header.messageID == 1, header.nextPayload == .encrypted || (header.nextPayload == .encryptedFragment && fragmentation != nil)
         else {
             outputs.append(.dropped(.unexpectedExchange))
             return .awaitingKeys(self)
@@ -64,6 +66,7 @@ struct AwaitingKeys: ~Copyable, Sendable {
             initiatorSPI: initiatorSPI, responderSPI: responderSPI, local: local, remote: remote, nat: nat, protection: protection,
             requests: RequestWindow(expected: 1), lastHeard: now, entropy: entropy, liveness: profile.liveness)
         channel.deadlines[.halfOpen] = deadline
+        channel.fragmentation = fragmentation
         return Login(channel: channel, keys: keys, profile: profile, proposal: proposal, signed: signed)
     }
 }

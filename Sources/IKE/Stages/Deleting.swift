@@ -75,6 +75,7 @@ struct Lingering: ~Copyable, Sendable {
     init(channel: consuming Channel, at now: Instant) {
         channel.deadlines.clear()
         channel.deadlines[.ageOut] = now + Self.lifetime
+        channel.endUpkeep()
         channel.outstanding = nil
         self.channel = channel
     }

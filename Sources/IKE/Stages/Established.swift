@@ -262,6 +262,7 @@ struct Established: ~Copyable, Sendable {
             initiatorSPI: fresh.initiatorSPI, responderSPI: fresh.responderSPI, local: channel.local, remote: channel.remote,
             nat: channel.nat, protection: fresh.protection, requests: RequestWindow(expected: 0), lastHeard: channel.lastHeard,
             entropy: channel.entropy, liveness: channel.liveness)
+        next.inheritUpkeep(of: channel, at: now)
         next.deadlines = channel.deadlines
         next.deadlines[.retransmit] = nil
         next.deadlines[.ageOut] = now + fresh.proposal.lifetime

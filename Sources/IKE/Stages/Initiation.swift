@@ -14,10 +14,11 @@ package enum InitiationResult: ~Copyable, Sendable {
 package enum Initiation {
     static let nonceLength = 32
 
-    /// Answers a request that the door admitted. `halfOpenLifetime` is how long the client has for IKE_AUTH.
+    /// Answers a request that the door admitted. `halfOpenLifetime` is how long the client has for IKE_AUTH; `budget` is what fragments of all
+    /// clients may take up before authentication.
     package static func answer(
-        _ datagram: IKEDatagram, profile: GatewayProfile, responderSPI: IKESPI, halfOpenLifetime: Duration, entropy: any Entropy,
-        at now: Instant
+        _ datagram: IKEDatagram, profile: GatewayProfile, responderSPI: IKESPI, halfOpenLifetime: Duration, budget: ReassemblyBudget,
+        entropy: any Entropy, at now: Instant
     ) -> InitiationResult {
         let message: IKEMessage
         let request: IKESAInitRequest
@@ -66,6 +67,11 @@ package enum Initiation {
                 force: profile.policy.natTraversal.force, entropy: entropy
             ).map { .notify($0) }
         }
+        var fragmentation: Fragmentation?
+        if request.notifies.contains(.fragmentationSupported) {
+            payloads.append(.notify(NotifyPayload(.fragmentationSupported)))
+            fragmentation = Fragmentation(profile.policy.fragmentation, budget: budget)
+        }
         let response = IKEMessage(
             header: IKEHeader(
                 initiatorSPI: header.initiatorSPI, responderSPI: responderSPI, exchange: .ikeSAInit, flags: .response, messageID: 0),
@@ -75,7 +81,7 @@ package enum Initiation {
             request: datagram.octets, response: response, initiatorNonce: request.nonce.octets, responderNonce: nonce)
         let first = AwaitingKeys(
             initiatorSPI: header.initiatorSPI, responderSPI: responderSPI, local: datagram.local, remote: datagram.remote, nat: nat,
-            keyExchange: ours, peerKey: key.data, proposal: proposal, signed: signed, profile: profile, entropy: entropy,
+            fragmentation: fragmentation, keyExchange: ours, peerKey: key.data, proposal: proposal, signed: signed, profile: profile, entropy: entropy,
             deadline: now + halfOpenLifetime)
         return .accepted(
             IKESA(initiatorSPI: header.initiatorSPI, responderSPI: responderSPI, first: first),

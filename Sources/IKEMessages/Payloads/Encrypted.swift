@@ -33,13 +33,20 @@ package struct EncryptedPayload: Hashable, Sendable {
 
     /// Takes pad length and padding off decrypted text and parses what is left.
     package func innerPayloads(decrypted text: [UInt8]) throws(MessageError) -> [Payload] {
+        try PayloadChain.parse(first: firstInner, Array(Self.unpadded(text)))
+    }
+
+    fileprivate static func unpadded(_ text: [UInt8]) throws(MessageError) -> ArraySlice<UInt8> {
         guard let padding = text.last, Int(padding) < text.count else { throw .invalidSyntax(.padding) }
-        return try PayloadChain.parse(first: firstInner, Array(text.dropLast(Int(padding) + 1)))
+        return text.dropLast(Int(padding) + 1)
     }
 }
 
 /// Encrypted fragment payload, RFC 7383 section 2.5: fragment number and total before the IV.
 package struct EncryptedFragmentPayload: Hashable, Sendable {
+    /// Generic payload header, fragment number and total.
+    package static let headerLength = 8
+
     /// Of the first fragment; in the others a sender writes zero there, and no receiver looks (RFC 7383 section 2.6).
     package let firstInner: PayloadType
     /// 1 to `totalFragments`.
@@ -56,12 +63,34 @@ package struct EncryptedFragmentPayload: Hashable, Sendable {
         content = offset + 8..<offset + length
         try span.skip(length - 8)
     }
+
+    /// The piece of the message that this fragment carries: its decrypted text without pad length and padding.
+    package func piece(decrypted text: [UInt8]) throws(MessageError) -> ArraySlice<UInt8> {
+        try EncryptedPayload.unpadded(text)
+    }
 }
 
-/// A message whose SK payload is laid out and not yet sealed: fill the IV, then seal the text in place.
+/// A piece of a message's inner payloads on its way into an SKF payload, RFC 7383 section 2.5.
+package struct PlainFragment: Sendable {
+    /// The type of the first inner payload in the first fragment, zero in the others.
+    let firstInner: PayloadType
+    let number: UInt16
+    let total: UInt16
+    let octets: ArraySlice<UInt8>
+
+    /// `number` counts from 1; `firstInner` is the message's, whichever fragment this is.
+    package init(firstInner: PayloadType, number: UInt16, total: UInt16, octets: ArraySlice<UInt8>) {
+        self.firstInner = number == 1 ? firstInner : .none
+        self.number = number
+        self.total = total
+        self.octets = octets
+    }
+}
+
+/// A message whose SK or SKF payload is laid out and not yet sealed: fill the IV, then seal the text in place.
 package struct EncryptedMessageLayout: Sendable {
     package var octets: [UInt8]
-    /// Header and SK header: the associated data (RFC 5282 section 5.1), and where the MAC begins.
+    /// Header and SK or SKF header: the associated data (RFC 5282 section 5.1, RFC 7383 section 2.5), and where the MAC begins.
     package let aad: Range<Int>
     package let iv: Range<Int>
     /// Inner payloads, padding, pad length.
@@ -70,21 +99,41 @@ package struct EncryptedMessageLayout: Sendable {
 
     package init(header: IKEHeader, payloads: [Payload], ivLength: Int, blockLength: Int, icvLength: Int) {
         let (first, inner) = PayloadChain.encode(payloads)
+        self.init(
+            header: header, type: .encrypted, first: first, numbering: [], inner: inner[...], ivLength: ivLength, blockLength: blockLength,
+            icvLength: icvLength)
+    }
+
+    /// One fragment, with its number and total in the associated data.
+    package init(header: IKEHeader, fragment: PlainFragment, ivLength: Int, blockLength: Int, icvLength: Int) {
+        var numbering: [UInt8] = []
+        numbering.append(bigEndian: fragment.number)
+        numbering.append(bigEndian: fragment.total)
+        self.init(
+            header: header, type: .encryptedFragment, first: fragment.firstInner, numbering: numbering, inner: fragment.octets,
+            ivLength: ivLength, blockLength: blockLength, icvLength: icvLength)
+    }
+
+    private init(
+        header: IKEHeader, type: PayloadType, first: PayloadType, numbering: [UInt8], inner: ArraySlice<UInt8>, ivLength: Int, blockLength: Int,
+        icvLength: Int
+    ) {
         let block = max(1, blockLength)
         let padding = (block - (inner.count + 1) % block) % block
-        let aadEnd = IKEHeader.length + PayloadChain.headerLength
+        let aadEnd = IKEHeader.length + PayloadChain.headerLength + numbering.count
         aad = 0..<aadEnd
         iv = aadEnd..<aadEnd + ivLength
         text = iv.upperBound..<iv.upperBound + inner.count + padding + 1
         icv = text.upperBound..<text.upperBound + icvLength
         var header = header
-        header.nextPayload = .encrypted
+        header.nextPayload = type
         header.length = UInt32(clamping: icv.upperBound)
         octets = []
         octets.reserveCapacity(icv.upperBound)
         header.encode(into: &octets)
         octets += [first.rawValue, 0]
         octets.append(bigEndian: UInt16(clamping: icv.upperBound - IKEHeader.length))
+        octets += numbering
         octets += [UInt8](repeating: 0, count: ivLength)
         octets += inner
         octets += [UInt8](repeating: 0, count: padding)

@@ -1,0 +1,71 @@
+import IKEMessages
+import Wire
+
+/// What an IKE SA does by itself in every stage, beside the deadlines that a stage knows.
+enum UpkeepDeadline: Int, CaseIterable, Sendable {
+    /// A message in fragments is not complete by then.
+    case reassembly
+    case keepAlive
+    /// The client must have authenticated anew by then, RFC 4478.
+    case reauthentication
+}
+
+extension Channel {
+    /// How often keepalives go out where nothing is configured and we are behind a NAT (RFC 3948 section 4).
+    static let defaultKeepAlive = Duration.seconds(20)
+
+    var nextDeadline: Instant? {
+        [deadlines.next, upkeep.next].lazy.compactMap { $0 }.min()
+    }
+
+    /// The client is authenticated: the NAT before us is kept open and the time to the next authentication runs.
+    mutating func beginUpkeep(_ policy: IKEPolicy, at now: Instant) {
+        fragmentation?.budget = nil
+        keepAliveInterval = policy.natTraversal.keepAliveInterval ?? (nat.weBehindNAT ? Self.defaultKeepAlive : nil)
+        armKeepAlive(at: now)
+        if let lifetime = policy.authentication.lifetime { upkeep[.reauthentication] = now + lifetime }
+    }
+
+    /// What an IKE SA that takes this one's place has from it: a rekey negotiates none of this, and authenticates nobody (RFC 4478 section 2).
+    mutating func inheritUpkeep(of old: borrowing Channel, at now: Instant) {
+        fragmentation = old.fragmentation
+        keepAliveInterval = old.keepAliveInterval
+        upkeep[.reauthentication] = old.upkeep[.reauthentication]
+        armKeepAlive(at: now)
+    }
+
+    private mutating func armKeepAlive(at now: Instant) {
+        // Without UDP encapsulation there is no mapping to keep.
+        upkeep[.keepAlive] = local.port == 500 ? nil : keepAliveInterval.map { now + $0 }
+    }
+
+    mutating func endUpkeep() {
+        upkeep[.keepAlive] = nil
+        upkeep[.reauthentication] = nil
+    }
+
+    /// Does what is due before the stage looks at its own deadlines.
+    mutating func keepUp(on input: Input, at now: Instant, into outputs: inout [Output]) {
+        guard case .deadline = input else { return }
+        for deadline in upkeep.expired(at: now) {
+            switch deadline {
+            case .reassembly:
+                reassembly = nil
+                outputs.append(.dropped(.reassemblyTimeout))
+            case .keepAlive:
+                outputs.append(.keepalive(from: local, to: remote))
+                armKeepAlive(at: now)
+            case .reauthentication: deadlines[.ageOut] = now
+            }
+        }
+    }
+}
+
+extension NotifyPayload {
+    /// AUTH_LIFETIME, RFC 4478 section 3: seconds, 32 bits.
+    static func authLifetime(_ lifetime: Duration) -> NotifyPayload {
+        var data: [UInt8] = []
+        data.append(bigEndian: UInt32(clamping: lifetime.components.seconds))
+        return NotifyPayload(.authLifetime, data: data)
+    }
+}
