@@ -14,7 +14,9 @@ package final class Capture: Sendable {
     package static func start(_ scenario: Scenario, in namespace: Namespace, link: String, filter: String = "") async throws -> Capture {
         let file = "\(scenario.folder)/\(scenario.uniqueName("pcap"))"
         let process = try await namespace.start(
-            "tcpdump", ["/usr/bin/tcpdump", "-Z", "root", "-n", "-U", "--immediate-mode", "-i", link, "-w", file] + filter.split(separator: " ").map(String.init))
+            "tcpdump",
+            ["/usr/bin/tcpdump", "-Z", "root", "-n", "-U", "--immediate-mode", "-i", link, "-w", file]
+                + filter.split(separator: " ").map(String.init))
         try await process.waitForLine(containing: "listening on", timeout: .seconds(10))
         return Capture(process: process, file: file, namespace: namespace)
     }

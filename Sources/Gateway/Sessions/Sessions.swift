@@ -13,7 +13,8 @@ import Wire
 /// tunnel is out of every worker before its address goes to another.
 actor Sessions {
     private var sessions: [UInt64: Session] = [:]
-    private var byName: [String: Set<UInt64>] = [:]
+    /// By the authenticated identity as it was sent: its text is cut and leaves the ID type out, so two identities may share it.
+    private var byIdentity: [[UInt8]: Set<UInt64>] = [:]
     private var byTunnel: [TunnelID: UInt64] = [:]
     private var byChild: [UInt32: UInt64] = [:]
     private var accountingIDs: [String: Int] = [:]
@@ -46,7 +47,7 @@ actor Sessions {
         let name = question.peer.description
         let body = question.peer.body
         // Names of another gateway are another's word: its clients replace nobody here.
-        let same = (byName[name] ?? []).compactMap { sessions[$0] }.filter { $0.gateway.name == gateway.name }.sorted { $0.id < $1.id }
+        let same = (byIdentity[body] ?? []).compactMap { sessions[$0] }.filter { $0.gateway.name == gateway.name }.sorted { $0.id < $1.id }
         let doubles = same.filter { $0.identityBody == body }
         if !doubles.isEmpty, gateway.uniqueness == .keep, !question.initialContact {
             return .refused("a session of \(name) stands already, and uniqueness: keep lets no second one in")
@@ -63,7 +64,7 @@ actor Sessions {
             id: id, name: name, identity: name, identityBody: body, gateway: gateway, sa: sa, local: local, remote: question.remote,
             worker: datapath.homeWorker(), accountingID: accountingID(local: local, remote: question.remote))
         sessions[id] = session
-        byName[name, default: []].insert(id)
+        byIdentity[body, default: []].insert(id)
         log.authenticated(session.subject, name: name, method: "psk")
 
         let inherited = await replace(replaced, for: session, families: question.wish.families)
@@ -160,7 +161,8 @@ actor Sessions {
         let spec = ChildSASpec(
             tunnel: tunnel, inbound: inbound, outbound: child.outboundSPI,
             suite: ESPSuite(protection: child.suite.suite, extendedSequenceNumbers: child.suite.extendedSequenceNumbers),
-            keys: ChildSAKeys(keys), selectors: Selectors(child), replayWindow: session.gateway.template.replayWindow)
+            keys: ChildSAKeys(keys), selectors: Selectors(child), replayWindow: session.gateway.template.replayWindow,
+            supersedes: child.supersedes.flatMap { LocalSPI(rawValue: $0) })
         do throws(DatapathError) {
             try await datapath.install(spec)
         } catch {
@@ -224,8 +226,8 @@ actor Sessions {
         sessions[id]?.leases = [:]
         for lease in leases.values { await addresses.release(lease) }
         sessions[id] = nil
-        byName[session.name]?.remove(id)
-        if byName[session.name]?.isEmpty == true { byName[session.name] = nil }
+        byIdentity[session.identityBody]?.remove(id)
+        if byIdentity[session.identityBody]?.isEmpty == true { byIdentity[session.identityBody] = nil }
         guard let since = session.established else { return }
         log.closed(
             session.subject, name: session.name, reason: reason.plain, seconds: UInt64(max(0, Date().timeIntervalSince(since))),
