@@ -71,8 +71,9 @@ package struct RetransmissionSchedule: Hashable, Sendable {
     /// Pauses after each sending; the last one ends in giving up.
     package let pauses: [Duration]
 
-    /// Again after 1, 2, 4, 8 and 16 s (configuration.md).
-    package static let request = RetransmissionSchedule(pauses: [.seconds(1), .seconds(2), .seconds(4), .seconds(8), .seconds(16)])
+    /// Again after 1, 2, 4, 8 and 16 s (configuration.md); what was sent last has 16 s to be answered.
+    package static let request = RetransmissionSchedule(
+        pauses: [.seconds(1), .seconds(2), .seconds(4), .seconds(8), .seconds(16), .seconds(16)])
 
     /// A liveness check: each `interval`, dead after `maxRetries` of them.
     package static func liveness(interval: Duration, maxRetries: Int) -> RetransmissionSchedule {

@@ -5,7 +5,9 @@ struct RateCap: Sendable {
     private var due = Instant(nanoseconds: 0)
     private let pace: Duration
 
-    init(perSecond: Int = 20) {
+    static let perSecond = 20
+
+    init(perSecond: Int = Self.perSecond) {
         pace = Duration.seconds(1) / max(1, perSecond)
     }
 

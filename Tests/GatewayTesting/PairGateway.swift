@@ -100,6 +100,8 @@ package final class PairGateway {
     private var leased: Set<IPAddress> = []
     private var nextAddress: UInt32 = 0x0a09_0002
     private var nextChildSPI: UInt32 = 0x0100_0040
+    /// SPIs of IKE SAs that replace others.
+    private var nextRekeySPI: IKESPI = 0x5eed_0000_0000_0000
 
     // MARK: What was seen
 
@@ -241,6 +243,13 @@ package final class PairGateway {
                 violations.append("an SPI was removed that was neither installed nor reserved")
             }
         case .established(let establishment): establish(establishment, entry)
+        case .childEstablished: break
+        case .rekeyed(_, let spi):
+            entries[spi] = entry
+            responder.replaced(spi)
+        case .released(let spi):
+            entries[spi] = nil
+            responder.closed(spi)
         case .moved(let remote): entry.remote = remote
         case .refused(let refusal): entry.refusal = refusal
         case .ended(let reason): end(reason, entry)
@@ -267,6 +276,9 @@ package final class PairGateway {
             nextChildSPI += 64
             entry.reserved.insert(nextChildSPI)
             return .childSPI(nextChildSPI)
+        case .ikeSPI:
+            nextRekeySPI += 1
+            return .ikeSPI(nextRekeySPI)
         case .activity: return .activity(entry.activity)
         }
     }

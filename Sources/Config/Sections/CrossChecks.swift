@@ -92,7 +92,7 @@ extension Draft {
             reader.report(
                 .warning, at: entry.position, entry.path,
                 found: "ipsec-transform \(transform.id) with a lifetime of \(lifetime.components.seconds) s",
-                allowed: "at most a third of isakmp-lifetime, \(shortest.components.seconds) s (IKE-16)")
+                allowed: "at most a third of isakmp-lifetime, \(shortest.components.seconds) s")
         }
     }
 

@@ -20,7 +20,7 @@ extension Draft {
         if policy.transforms.contains(where: { $0.lifetime < policy.ipsecLifetime * 3 }) {
             (section["ipsec-lifetime"] ?? section["ike-transform"])?.warn(
                 found: "an ipsec-lifetime of \(policy.ipsecLifetime.components.seconds) s",
-                allowed: "at most a third of isakmp-lifetime (IKE-16)")
+                allowed: "at most a third of isakmp-lifetime")
         }
         policy.matchPeerIDToCertificate = section["match-peer-id-to-cert"]?.boolean() ?? true
         section["ike-version-2"]?.section { readVersion2($0, into: &policy) }
@@ -136,7 +136,7 @@ extension Draft {
             reader.report(
                 .warning, at: section.position, section.path + ".ipsec-transform",
                 found: "nothing, hence the default proposals",
-                allowed: "as it is; the last of them has HMAC-SHA1-96, for Windows (features.md X-7)")
+                allowed: "as it is; the last of them has HMAC-SHA1-96, for Windows, which offers nothing better by default")
         }
         template.replayWindow = section["replay-window"]?.integer(of: TunnelTemplate.replayWindows) ?? template.replayWindow
         template.ipMTU = section["ip-mtu"]?.integer(512...9000) ?? template.ipMTU

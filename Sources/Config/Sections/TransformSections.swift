@@ -21,7 +21,7 @@ extension Draft {
         let lifetime = section["isakmp-lifetime"].flatMap { value -> Duration? in
             let lifetime = value.seconds(1200...31_536_000)
             if let lifetime, lifetime < IKETransform.defaultLifetime {
-                value.warn(found: value.found, allowed: "86400 seconds or more, lest both sides rekey at once (IKE-16)")
+                value.warn(found: value.found, allowed: "86400 seconds or more, lest both sides rekey at once")
             }
             return lifetime
         }
@@ -113,7 +113,7 @@ extension Draft {
     func ipsecLifetime(_ value: Value) -> Duration? {
         let lifetime = value.seconds(1200...31_536_000)
         if let lifetime, lifetime < .seconds(3600) {
-            value.warn(found: value.found, allowed: "3600 seconds or more, lest both sides rekey at once (IKE-16)")
+            value.warn(found: value.found, allowed: "3600 seconds or more, lest both sides rekey at once")
         }
         return lifetime
     }

@@ -66,8 +66,19 @@ extension Gateway {
         for engine in parts.engines { await engine.replaceGateways(served) }
         parts.door.notify(.limits(served.mapValues(\.profile.policy)))
         current.withLock { $0 = next }
+        await endSessions(of: Set(difference.removedGateways))
         gatewayLog.level = LogLevel(rawValue: next.management.logLevel.rawValue) ?? gatewayLog.level
         return ReloadAnswer(applied: true, problems: report, needRestart: difference.restarts)
+    }
+}
+
+extension Gateway {
+    /// A gateway that is gone, or disabled, serves nobody: its clients get a Delete.
+    private func endSessions(of gateways: Set<String>) async {
+        for session in await parts.sessions.all where gateways.contains(session.gateway.name) {
+            await parts.engines[session.sa.shard].close(session.sa.id, .configuration)
+            await parts.sessions.end(session.id, .configuration)
+        }
     }
 }
 

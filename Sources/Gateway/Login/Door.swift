@@ -66,6 +66,8 @@ final class Door: DoorReceiver, @unchecked Sendable {
     func notify(_ notice: DoorNotice) {
         _ = notices.push(notice)
         hasNotices.store(true, ordering: .releasing)
+        // Also when no datagram comes: gauges and the cookie flag are right only after the door has heard of it.
+        notices.signal()
     }
 
     /// The shard that owns an IKE SA, and the shard that takes up a new one: retransmissions of one request meet at one shard.

@@ -71,6 +71,8 @@ actor IKEEngine {
     private var due = Heap<Due>()
     private var timer: (at: Instant, task: Task<Void, Never>)?
     private(set) var counts: [String: UInt64] = [:]
+    /// Error notifies to strangers.
+    private var errors = ErrorLimit(at: MonotonicClock.now)
 
     /// What an engine works with; all of it is shared and thread safe.
     struct Environment: Sendable {
@@ -160,6 +162,12 @@ actor IKEEngine {
 
     private func refuse(_ datagram: IKEDatagram, _ reply: IKEDatagram, _ error: ExchangeError, _ gateway: GatewayRuntime) {
         environment.door.notify(.turnedAway(datagram))
+        // A wrong first guess at the group is always told: a limit on it would let an attacker starve clients (threats.md C10).
+        if case .invalidKeyExchange = error {
+        } else if !errors.admits(datagram.remote.address, at: MonotonicClock.now) {
+            count("init-refusals-suppressed")
+            return
+        }
         environment.datapath.sendIKE(reply.octets, from: reply.local, to: reply.remote)
         count("init-refused-\(error.notify.type)")
         guard case .noProposalChosen = error else { return }

@@ -37,11 +37,11 @@ actor Addresses {
         if !changes.isEmpty { try await store.commit(changes) }
     }
 
-    /// An address for a session, on disk; throws why there is none.
+    /// An address for a session, on disk; or why there is none.
     func acquire(
         pool name: PoolName, identity: String, wanted: IPAddress?, family: AddressFamily, session: LeaseSession
-    ) async throws(AddressFailure) -> Lease {
-        guard var pool = pools[name] else { throw .noPool(name) }
+    ) async -> Result<Lease, AddressFailure> {
+        guard var pool = pools[name] else { return .failure(.noPool(name)) }
         let id = RequestID(nextRequest)
         nextRequest &+= 1
         var outputs: [AddressOutput] = []
@@ -49,18 +49,18 @@ actor Addresses {
             .request(id, LeaseRequest(identity: identity, wanted: wanted, family: family, session: session)), at: MonotonicClock.now,
             into: &outputs)
         pools[name] = pool
-        return try await settle(outputs, of: name, id: id)
+        return await settle(outputs, of: name, id: id)
     }
 
     /// The lease goes to another session of the same identity without being given back (features.md X-8).
-    func takeOver(_ lease: Lease, by session: LeaseSession) async throws(AddressFailure) -> Lease {
-        guard var pool = pools[lease.pool] else { throw .noPool(lease.pool) }
+    func takeOver(_ lease: Lease, by session: LeaseSession) async -> Lease? {
+        guard var pool = pools[lease.pool] else { return nil }
         let id = RequestID(nextRequest)
         nextRequest &+= 1
         var outputs: [AddressOutput] = []
         pool.handle(.takeOver(id, lease, by: session), at: MonotonicClock.now, into: &outputs)
         pools[lease.pool] = pool
-        return try await settle(outputs, of: lease.pool, id: id)
+        return try? await settle(outputs, of: lease.pool, id: id).get()
     }
 
     func release(_ lease: Lease) async {
@@ -77,7 +77,7 @@ actor Addresses {
         }
     }
 
-    private func settle(_ outputs: [AddressOutput], of name: PoolName, id: RequestID) async throws(AddressFailure) -> Lease {
+    private func settle(_ outputs: [AddressOutput], of name: PoolName, id: RequestID) async -> Result<Lease, AddressFailure> {
         var granted: Lease?
         var refusal: AddressRefusal?
         for output in outputs {
@@ -92,10 +92,10 @@ actor Addresses {
             if !changes.isEmpty { try await store.commit(changes) }
         } catch {
             if let granted { await release(granted) }
-            throw .store(error)
+            return .failure(.store(error))
         }
-        if let granted { return granted }
-        throw refusal.map { .refused($0) } ?? .noPool(name)
+        if let granted { return .success(granted) }
+        return .failure(refusal.map { .refused($0) } ?? .noPool(name))
     }
 
     /// What is to be stored; deadlines are armed here.

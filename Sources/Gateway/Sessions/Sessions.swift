@@ -93,11 +93,11 @@ actor Sessions {
         var leases: [AddressFamily: Lease] = [:]
         var causes: [String] = []
         for family in question.wish.families {
-            do throws(AddressFailure) {
-                leases[family] = try await lease(family, question, session: session, inherited: inherited[family])
-            } catch {
-                if case .refused(.exhausted(let pool)) = error { log.poolExhausted(session.subject, pool: "\(pool)") }
-                causes.append("\(error)")
+            switch await lease(family, question, session: session, inherited: inherited[family]) {
+            case .success(let lease): leases[family] = lease
+            case .failure(let failure):
+                if case .refused(.exhausted(let pool)) = failure { log.poolExhausted(session.subject, pool: "\(pool)") }
+                causes.append("\(failure)")
             }
         }
         guard !leases.isEmpty else { return .unavailable(causes.joined(separator: "; ")) }
@@ -115,11 +115,11 @@ actor Sessions {
 
     private func lease(
         _ family: AddressFamily, _ question: AddressQuestion, session: Session, inherited: Lease?
-    ) async throws(AddressFailure) -> Lease {
+    ) async -> Result<Lease, AddressFailure> {
         let id = LeaseSession(session.id)
-        if let inherited, let taken = try? await addresses.takeOver(inherited, by: id) { return taken }
-        guard let pool = session.gateway.pools[family] else { throw .noAddresses(gateway: session.gateway.name, family) }
-        return try await addresses.acquire(
+        if let inherited, let taken = await addresses.takeOver(inherited, by: id) { return .success(taken) }
+        guard let pool = session.gateway.pools[family] else { return .failure(.noAddresses(gateway: session.gateway.name, family)) }
+        return await addresses.acquire(
             pool: pool, identity: LeaseIdentity.text(question.peer), wanted: question.wish.preferred(family), family: family, session: id)
     }
 
@@ -158,11 +158,12 @@ actor Sessions {
         guard let tunnel else { return nil }
         sessions[id]?.tunnel = tunnel
         byTunnel[tunnel] = id
+        let supersedes = child.supersedes.flatMap { LocalSPI(rawValue: $0) }
         let spec = ChildSASpec(
             tunnel: tunnel, inbound: inbound, outbound: child.outboundSPI,
             suite: ESPSuite(protection: child.suite.suite, extendedSequenceNumbers: child.suite.extendedSequenceNumbers),
             keys: ChildSAKeys(keys), selectors: Selectors(child), replayWindow: session.gateway.template.replayWindow,
-            supersedes: child.supersedes.flatMap { LocalSPI(rawValue: $0) })
+            supersedes: supersedes)
         do throws(DatapathError) {
             try await datapath.install(spec)
         } catch {

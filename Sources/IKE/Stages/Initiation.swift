@@ -41,7 +41,10 @@ package enum Initiation {
         guard proposal.keyExchange == key.method else {
             return refusal(of: datagram, with: .invalidKeyExchange(preferred: proposal.keyExchange))
         }
-        guard key.data.count == KeyExchange.publicValueLength(key.method) else { return .dropped(.malformed) }
+        // A nonce has at least half the PRF's key (RFC 7296 section 2.10).
+        guard key.data.count == KeyExchange.publicValueLength(key.method), let prf = PRF(proposal.prf),
+            request.nonce.octets.count * 2 >= prf.keyLength
+        else { return .dropped(.malformed) }
 
         let ours: KeyExchange
         do throws(CryptoError) {
