@@ -10,7 +10,7 @@ struct ChildExchange: ~Copyable, Sendable {
     let initiatorNonce: [UInt8]
     let responderNonce: [UInt8]
     /// g^ir of this exchange, when it has its own key exchange (PFS).
-    let secret: SecretOctets?
+    let secret: Held<SecretOctets>?
     /// Our half of it.
     let keyExchange: KeyExchangePayload?
     let localSelectors: [TrafficSelector]
@@ -22,8 +22,11 @@ struct ChildExchange: ~Copyable, Sendable {
 
     /// KEYMAT = prf+(SK_d, [g^ir |] Ni | Nr), RFC 7296 section 2.17.
     borrowing func keys(_ keys: borrowing SAKeys) -> ChildKeys? {
-        try? keys.childKeys(
-            suite: proposal.suite, secret: secret, initiatorNonce: initiatorNonce, responderNonce: responderNonce)
+        guard let secret else {
+            return try? keys.childKeys(suite: proposal.suite, initiatorNonce: initiatorNonce, responderNonce: responderNonce)
+        }
+        return try? keys.childKeys(
+            suite: proposal.suite, secret: secret.value, initiatorNonce: initiatorNonce, responderNonce: responderNonce)
     }
 
     /// The response: SA, Nr, [KEr], TSi, TSr.
@@ -64,13 +67,13 @@ extension ChildExchange {
         let remote = Narrowing.narrow(initiator, to: terms.remote)
         let local = Narrowing.narrow(responder, to: terms.local)
         guard !remote.isEmpty, !local.isEmpty else { throw .tsUnacceptable }
-        var secret: SecretOctets?
+        var secret: Held<SecretOctets>?
         var ours: KeyExchangePayload?
         if let group = proposal.keyExchange {
             guard let theirs = request.keyExchange, theirs.method == group else { throw .invalidKeyExchange(preferred: group) }
             do throws(CryptoError) {
                 let key = try KeyExchange(group, entropy: entropy)
-                secret = try key.sharedSecret(with: theirs.data)
+                secret = Held(try key.sharedSecret(with: theirs.data))
                 ours = KeyExchangePayload(method: group, data: key.publicValue)
             } catch {
                 // A public value that is no group element.

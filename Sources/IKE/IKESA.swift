@@ -17,10 +17,8 @@ package import Wire
 
 /// One IKE SA as responder; RFC 7296. A pure state machine.
 package struct IKESA: ~Copyable, Sendable {
-    /// The SPIs and algorithms of now: a rekey of the IKE SA changes them.
-    package private(set) var initiatorSPI: IKESPI
-    package private(set) var responderSPI: IKESPI
-    package private(set) var proposal: IKEProposal
+    /// What IKE_SA_INIT settled; a rekey of the IKE SA changes it.
+    private let initial: (initiatorSPI: IKESPI, responderSPI: IKESPI, proposal: IKEProposal)
     private var stage: Stage
 
     enum Stage: ~Copyable, Sendable {
@@ -36,21 +34,36 @@ package struct IKESA: ~Copyable, Sendable {
     }
 
     init(initiatorSPI: IKESPI, responderSPI: IKESPI, first: consuming AwaitingKeys) {
-        self.initiatorSPI = initiatorSPI
-        self.responderSPI = responderSPI
-        proposal = first.proposal
+        initial = (initiatorSPI, responderSPI, first.proposal)
         stage = .awaitingKeys(first)
     }
 
     /// Feeds one input and appends what the driver must now do to `outputs`.
     package mutating func handle(_ input: Input, at now: Instant, into outputs: inout [Output]) {
         stage = exchange(&stage, with: .closed).advance(on: input, at: now, into: &outputs)
+    }
+
+    /// The initiator's SPI of now.
+    package var initiatorSPI: IKESPI {
         switch stage {
-        case .established(let stage):
-            initiatorSPI = stage.channel.initiatorSPI
-            responderSPI = stage.channel.responderSPI
-            proposal = stage.proposal
-        default: break
+        case .established(let stage): stage.channel.initiatorSPI
+        default: initial.initiatorSPI
+        }
+    }
+
+    /// Our SPI of now.
+    package var responderSPI: IKESPI {
+        switch stage {
+        case .established(let stage): stage.channel.responderSPI
+        default: initial.responderSPI
+        }
+    }
+
+    /// The algorithms of now.
+    package var proposal: IKEProposal {
+        switch stage {
+        case .established(let stage): stage.proposal
+        default: initial.proposal
         }
     }
 

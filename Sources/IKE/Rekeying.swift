@@ -4,7 +4,7 @@ import Wire
 
 /// A CREATE_CHILD_SA request of the client that replaces the IKE SA, RFC 7296 sections 1.3.2 and 2.18. It is answered at once: nothing has to be
 /// asked but an SPI of ours, which comes within the same feed.
-struct IKERekey: ~Copyable, Sendable {
+struct IKERekey: Sendable {
     let messageID: UInt32
     let proposal: IKEProposal
     let peerSPI: IKESPI
@@ -28,7 +28,7 @@ struct IKERekey: ~Copyable, Sendable {
 
     /// The new IKE SA's keys: SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr) with the old SA's PRF, and the response that makes the client derive
     /// the same.
-    consuming func finish(
+    func finish(
         ours spi: IKESPI, old: borrowing SAKeys, entropy: any Entropy
     ) throws(CryptoError) -> RekeyedIKE {
         guard let prf = PRF(proposal.prf) else { throw .unsupported }

@@ -239,13 +239,8 @@ actor IKEEngine {
             return .peer(credential(for: question, entry))
         case .address(let question):
             entry.hasSession = true
-            let (id, local, gateway, sessions) = (entry.id, entry.local, entry.gateway, environment.sessions)
-            let reference = SAReference(shard: shard, id: entry.id)
-            then(entry) {
-                let answer = await sessions.admit(question, id: id, sa: reference, local: local, gateway: gateway)
-                let worker = await sessions.worker(of: id)
-                await self.addressed(answer, worker: worker ?? 0, to: id)
-            }
+            let id = entry.id
+            then(entry) { await self.admit(question, id) }
             return nil
         case .childSPI:
             guard let allocated = environment.datapath.allocateSPI(worker: entry.worker) else { return .childSPI(nil) }
@@ -273,6 +268,13 @@ actor IKEEngine {
         guard refusal.isFailedProof, let policy = entry.gateway.profile.policy.lockout, let identity = refusal.identity else { return }
         let now = MonotonicClock.now
         if environment.lockouts.failed(refusal.remote, identity: identity.body, policy: policy, at: now) { count("lockouts") }
+    }
+
+    private func admit(_ question: AddressQuestion, _ id: UInt64) async {
+        guard let entry = entries[id] else { return }
+        let answer = await environment.sessions.admit(
+            question, id: id, sa: SAReference(shard: shard, id: id), local: entry.local, gateway: entry.gateway)
+        addressed(answer, worker: await environment.sessions.worker(of: id) ?? 0, to: id)
     }
 
     private func addressed(_ answer: AddressAnswer, worker: Int, to id: UInt64) {

@@ -72,15 +72,25 @@ package struct SAKeys: ~Copyable, Sendable {
         self.pr = pr
     }
 
-    /// KEYMAT = prf+(SK_d, [g^ir |] Ni | Nr), cut as RFC 7296 section 2.17 says: all keys of the initiator's direction first, encryption before
-    /// integrity. `secret`: that of an exchange with its own key exchange.
+    /// KEYMAT = prf+(SK_d, Ni | Nr), cut as RFC 7296 section 2.17 says: all keys of the initiator's direction first, encryption before integrity.
     package borrowing func childKeys(
-        suite: ProtectionSuite, secret: borrowing SecretOctets? = nil, initiatorNonce: [UInt8], responderNonce: [UInt8]
+        suite: ProtectionSuite, initiatorNonce: [UInt8], responderNonce: [UInt8]
     ) throws(CryptoError) -> ChildKeys {
+        try childKeys(suite: suite, seed: SecretOctets(copying: initiatorNonce + responderNonce))
+    }
+
+    /// The same with an exchange's own key exchange: KEYMAT = prf+(SK_d, g^ir | Ni | Nr).
+    package borrowing func childKeys(
+        suite: ProtectionSuite, secret: borrowing SecretOctets, initiatorNonce: [UInt8], responderNonce: [UInt8]
+    ) throws(CryptoError) -> ChildKeys {
+        var seed = secret.copy()
+        seed.append(initiatorNonce + responderNonce)
+        return try childKeys(suite: suite, seed: seed)
+    }
+
+    private borrowing func childKeys(suite: ProtectionSuite, seed: borrowing SecretOctets) throws(CryptoError) -> ChildKeys {
         let encryption = suite.encryptionKeyLength
         let integrity = suite.integrityKeyLength
-        var seed = Self.copy(secret)
-        seed.append(initiatorNonce + responderNonce)
         let material = try prf.plus(key: d, seed: seed, count: 2 * (encryption + integrity))
         let half = encryption + integrity
         return ChildKeys(
@@ -88,15 +98,6 @@ package struct SAKeys: ~Copyable, Sendable {
             inboundIntegrity: try material.slice(encryption..<half),
             outboundEncryption: try material.slice(half..<half + encryption),
             outboundIntegrity: try material.slice(half + encryption..<2 * half))
-    }
-}
-
-extension SAKeys {
-    private static func copy(_ secret: borrowing SecretOctets?) -> SecretOctets {
-        switch secret {
-        case .some(let value): value.copy()
-        case .none: SecretOctets(count: 0)
-        }
     }
 }
 

@@ -12,10 +12,10 @@ struct Established: ~Copyable, Sendable {
     private let grant: AddressGrant
     private var children: [Child]
     /// The client's request for a Child SA that is being answered.
-    private var childExchange: ChildExchange?
+    private var childExchange: Held<ChildExchange>?
     private var rekey: IKERekey?
     /// The IKE SA that was replaced: it answers until the client has deleted it.
-    private var previous: Channel?
+    private var previous: Held<Channel>?
     /// Key exchanges that a client may ask for (threats.md P22).
     private var keyExchanges = RateCap(perSecond: 2)
 
@@ -83,7 +83,8 @@ struct Established: ~Copyable, Sendable {
                 for child in children where child.expiry <= now { deleteChild(inboundSPI: child.sa.inboundSPI, at: now, into: &outputs) }
             case .childless: return delete(.childless, at: now, into: &outputs)
             case .previous:
-                if let old = previous.take() { outputs.append(.released(responderSPI: old.responderSPI)) }
+                if let old = previous { outputs.append(.released(responderSPI: old.value.responderSPI)) }
+                previous = nil
             case .halfOpen: break
             }
         }
@@ -181,7 +182,7 @@ struct Established: ~Copyable, Sendable {
                 rekey = try IKERekey.begin(request, messageID: id, accepting: profile.policy.transforms)
                 outputs.append(.ask(.ikeSPI))
             } else {
-                childExchange = try begin(request, id: id, at: now)
+                childExchange = Held(try begin(request, id: id, at: now))
                 outputs.append(.ask(.childSPI))
             }
         } catch {
@@ -205,34 +206,34 @@ struct Established: ~Copyable, Sendable {
     }
 
     private consuming func allot(_ spi: UInt32?, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
-        guard var current = childExchange.take() else { return .established(self) }
+        guard let held = childExchange else { return .established(self) }
         guard let spi else {
-            return refuse(.createChildSA, id: current.messageID, .noAdditionalSAs, at: now, into: &outputs)
+            childExchange = nil
+            return refuse(.createChildSA, id: held.value.messageID, .noAdditionalSAs, at: now, into: &outputs)
         }
+        let proposal = held.value.proposal
         let child = ChildSA(
-            inboundSPI: spi, outboundSPI: current.proposal.spi, suite: current.proposal, localSelectors: current.localSelectors,
-            remoteSelectors: current.remoteSelectors, lifetime: current.proposal.lifetime ?? profile.policy.ipsecLifetime, grant: grant,
-            local: channel.local, remote: channel.remote, peerBehindNAT: channel.nat.peerBehindNAT, supersedes: current.supersedes)
-        current.child = child
-        childExchange = consume current
+            inboundSPI: spi, outboundSPI: proposal.spi, suite: proposal, localSelectors: held.value.localSelectors,
+            remoteSelectors: held.value.remoteSelectors, lifetime: proposal.lifetime ?? profile.policy.ipsecLifetime, grant: grant,
+            local: channel.local, remote: channel.remote, peerBehindNAT: channel.nat.peerBehindNAT, supersedes: held.value.supersedes)
+        held.value.child = child
         outputs.append(.install(child))
         return .established(self)
     }
 
     borrowing func childKeys(inboundSPI: UInt32) -> ChildKeys? {
-        switch childExchange {
-        case .some(let current): current.child?.inboundSPI == inboundSPI ? current.keys(keys) : nil
-        case .none: nil
-        }
+        guard let held = childExchange, held.value.child?.inboundSPI == inboundSPI else { return nil }
+        return held.value.keys(keys)
     }
 
     private consuming func installed(_ done: Bool, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
-        guard let current = childExchange.take(), let child = current.child else { return .established(self) }
+        guard let held = childExchange, let child = held.value.child else { return .established(self) }
+        childExchange = nil
         guard done else {
             outputs.append(.remove(inboundSPI: child.inboundSPI))
-            return refuse(.createChildSA, id: current.messageID, .temporaryFailure, at: now, into: &outputs)
+            return refuse(.createChildSA, id: held.value.messageID, .temporaryFailure, at: now, into: &outputs)
         }
-        channel.respond(.createChildSA, id: current.messageID, current.payloads(inboundSPI: child.inboundSPI), into: &outputs)
+        channel.respond(.createChildSA, id: held.value.messageID, held.value.payloads(inboundSPI: child.inboundSPI), into: &outputs)
         children.append(Child(sa: child, expiry: now + child.lifetime))
         channel.deadlines[.childAgeOut] = children.map(\.expiry).min()
         channel.deadlines[.childless] = nil
@@ -242,7 +243,8 @@ struct Established: ~Copyable, Sendable {
 
     /// The IKE SA gets new keys and SPIs; its Child SAs stay as they are (RFC 7296 section 2.18).
     private consuming func replace(with spi: IKESPI?, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
-        guard let request = rekey.take() else { return .established(self) }
+        guard let request = rekey else { return .established(self) }
+        rekey = nil
         let id = request.messageID
         guard let spi else { return refuse(.createChildSA, id: id, .temporaryFailure, at: now, into: &outputs) }
         let fresh: RekeyedIKE
@@ -263,7 +265,7 @@ struct Established: ~Copyable, Sendable {
         next.deadlines[.previous] = now + Self.previousLifetime
         proposal = fresh.proposal
         keys = fresh.keys
-        previous = exchange(&channel, with: next)
+        previous = Held(exchange(&channel, with: next))
         watch(at: now)
         return .established(self)
     }
@@ -271,31 +273,27 @@ struct Established: ~Copyable, Sendable {
     private borrowing func isForPrevious(_ datagram: IKEDatagram) -> Bool {
         var span = unsafe datagram.octets.span.bytes
         guard let header = try? IKEHeader(parsing: &span) else { return false }
-        switch previous {
-        case .some(let old): return header.responderSPI == old.responderSPI
-        case .none: return false
-        }
+        return previous.map { $0.value.responderSPI == header.responderSPI } ?? false
     }
 
     /// What still comes on the IKE SA that was replaced: its Delete above all.
     private consuming func receiveOnPrevious(_ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
-        guard var old = previous.take() else { return .established(self) }
-        switch old.receive(datagram, at: now, into: &outputs) {
+        guard let old = previous else { return .established(self) }
+        switch old.value.receive(datagram, at: now, into: &outputs) {
         case .nothing, .response: break
         case .faultyRequest(let exchange, let id, let error):
-            old.respond(exchange, id: id, error: ExchangeError(error), into: &outputs)
+            old.value.respond(exchange, id: id, error: ExchangeError(error), into: &outputs)
         case .request(let exchange, let id, let payloads):
-            old.accepted(datagram, at: now, into: &outputs)
+            old.value.accepted(datagram, at: now, into: &outputs)
             if exchange == .informational {
-                old.respond(exchange, id: id, [], into: &outputs)
+                old.value.respond(exchange, id: id, [], into: &outputs)
                 let isDeleted = payloads.contains { if case .delete(let delete) = $0 { delete.protocolID == .ike } else { false } }
                 // The response may get lost: it is repeated for a while.
                 if isDeleted { channel.deadlines[.previous] = now + Lingering.lifetime }
             } else {
-                old.respond(exchange, id: id, error: .temporaryFailure, into: &outputs)
+                old.value.respond(exchange, id: id, error: .temporaryFailure, into: &outputs)
             }
         }
-        previous = consume old
         return .established(self)
     }
 
@@ -326,7 +324,8 @@ struct Established: ~Copyable, Sendable {
     private mutating func removeChildren(into outputs: inout [Output]) {
         for child in children { outputs.append(.remove(inboundSPI: child.sa.inboundSPI)) }
         children = []
-        if let current = childExchange.take(), let child = current.child { outputs.append(.remove(inboundSPI: child.inboundSPI)) }
+        if let child = childExchange?.value.child { outputs.append(.remove(inboundSPI: child.inboundSPI)) }
+        childExchange = nil
     }
 
     private static func octets(_ spi: UInt32) -> [UInt8] {
