@@ -61,7 +61,10 @@ package struct Capabilities: Sendable {
 
     /// This version.
     package static let current = Capabilities(
-        features: [.authenticationLifetime, .fragmentation, .initExchangeLimit, .journald, .keepAlive, .lockout],
+        features: [
+            .authenticationLifetime, .fragmentation, .initExchangeLimit, .innerIPv6, .journald, .keepAlive, .lockout, .networkNamespaces,
+            .outerIPv6, .sessionLimit, .severalGateways, .severalInterfaces, .uniquenessPolicies,
+        ],
         ikeEncryption: aes, espEncryption: aes,
         ikeIntegrity: sha2, espIntegrity: sha2.union([.hmacSHA1_96]),
         pseudorandomFunctions: [.hmacSHA1, .hmacSHA256, .hmacSHA384, .hmacSHA512],

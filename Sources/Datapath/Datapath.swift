@@ -39,7 +39,7 @@ package final class Datapath: Sendable {
         }
         self.bells = bells
         control = Control(
-            interfaces: settings.interfaces.map(\.name), bells: bells, tunnelsPerWorker: settings.tunnelsPerWorker,
+            interfaces: settings.interfaces.map(\.key), bells: bells, tunnelsPerWorker: settings.tunnelsPerWorker,
             childSAsPerWorker: settings.childSAsPerWorker, entropy: entropy)
         events = control.events
         outbox = Outbox()
@@ -62,7 +62,9 @@ package final class Datapath: Sendable {
         guard (1...32).contains(settings.interfaces.count) else {
             throw .settings("between 1 and 32 private interfaces, not \(settings.interfaces.count)")
         }
-        guard Set(settings.interfaces.map(\.name)).count == settings.interfaces.count else { throw .settings("two private interfaces of one name") }
+        guard Set(settings.interfaces.map(\.key)).count == settings.interfaces.count,
+            Set(settings.interfaces.map { [$0.name, $0.networkNamespace ?? ""] }).count == settings.interfaces.count
+        else { throw .settings("two private interfaces of one name") }
         guard Set(settings.gateways.map(\.address)).count == settings.gateways.count else { throw .settings("two gateways on one address") }
     }
 

@@ -29,8 +29,10 @@ extension Datapath {
 
 /// A private interface: where decrypted traffic comes out (configuration `service.interface`).
 package struct InterfaceSettings: Sendable, Hashable {
-    /// The device's name, at most 15 characters.
+    /// The device's name, at most 15 characters; unique in its namespace.
     package var name: String
+    /// What `TunnelSpec.interface` calls it; the device's name unless another is given.
+    package var key: String
     /// Our addresses on it, with the length of the private prefix.
     package var addresses: [PrivateAddress]
     /// The namespace that the device is put into; nil: the daemon's.
@@ -42,6 +44,7 @@ package struct InterfaceSettings: Sendable, Hashable {
 
     package init(name: String, addresses: [PrivateAddress], networkNamespace: String? = nil, routes: [IPPrefix] = []) {
         self.name = name
+        key = name
         self.addresses = addresses
         self.networkNamespace = networkNamespace
         self.routes = routes

@@ -28,7 +28,7 @@ package struct TunnelID: Hashable, Sendable, CustomStringConvertible {
 package struct TunnelSpec: Sendable {
     /// The home worker, as `homeWorker()` chose it.
     package var worker: Int
-    /// The private interface's name.
+    /// The private interface's `InterfaceSettings.key`.
     package var interface: String
     /// The addresses that the client was given, one of a family at most.
     package var innerAddresses: [IPAddress]

@@ -226,6 +226,12 @@ struct Channel: ~Copyable, Sendable {
         request(purpose, payloads, at: now, into: &outputs)
     }
 
+    /// Whether a Delete of a Child SA is out or waits.
+    var isClosingChild: Bool {
+        func closes(_ purpose: RequestPurpose) -> Bool { if case .deleteChildSA = purpose { true } else { false } }
+        return outstanding.map { closes($0.purpose) } ?? false || queued.contains { closes($0.0) }
+    }
+
     /// From here on nothing but a Delete is to be sent, and what is out before it is hurried.
     mutating func beginEnding(at now: Instant) {
         isEnding = true

@@ -20,8 +20,8 @@ package enum PathMTUDiscovery: Int32, Sendable, CaseIterable {
 
 /// How a UDP socket of ours is set up.
 package struct UDPOptions: Sendable, Equatable {
-    /// DF and fragmentation of what is sent; `omit` is right for IKE, and for ESP as long as outer packets may be fragmented.
-    package var pathMTU = PathMTUDiscovery.omit
+    /// DF and fragmentation of what is sent; nil: as the family needs it, see `pathMTU(_:)`.
+    package var pathMTU: PathMTUDiscovery?
     /// Octets the kernel may hold for us; more than the sysctl allows where we have CAP_NET_ADMIN.
     package var receiveBuffer = 8 << 20
     package var sendBuffer = 4 << 20
@@ -33,6 +33,12 @@ package struct UDPOptions: Sendable, Equatable {
     package var packetsPerCall = 64
 
     package init() {}
+
+    /// Right for IKE, and for ESP as long as outer packets may be fragmented. IPv4: routers fragment what is too long for them, so nothing that they
+    /// tell is heeded. IPv6: the sender alone fragments, so the path's MTU must be learnt; a forged one brings it down to 1280 at worst (threats.md P33).
+    func pathMTU(_ family: AddressFamily) -> PathMTUDiscovery {
+        pathMTU ?? (family == .ipv4 ? .omit : .want)
+    }
 }
 
 /// Sockets as UDP ports use them.
@@ -46,11 +52,11 @@ enum UDPSocket {
         let number = socket.rawValue
         switch local.address.family {
         case .ipv4:
-            try set(number, Int32(IPPROTO_IP), IP_MTU_DISCOVER, options.pathMTU.rawValue, "IP_MTU_DISCOVER", subject)
+            try set(number, Int32(IPPROTO_IP), IP_MTU_DISCOVER, options.pathMTU(.ipv4).rawValue, "IP_MTU_DISCOVER", subject)
             if options.receivesTrafficClass { try set(number, Int32(IPPROTO_IP), IP_RECVTOS, 1, "IP_RECVTOS", subject) }
         case .ipv6:
             try set(number, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1, "IPV6_V6ONLY", subject)
-            try set(number, Int32(IPPROTO_IPV6), IPV6_MTU_DISCOVER, options.pathMTU.rawValue, "IPV6_MTU_DISCOVER", subject)
+            try set(number, Int32(IPPROTO_IPV6), IPV6_MTU_DISCOVER, options.pathMTU(.ipv6).rawValue, "IPV6_MTU_DISCOVER", subject)
             if options.receivesTrafficClass { try set(number, Int32(IPPROTO_IPV6), IPV6_RECVTCLASS, 1, "IPV6_RECVTCLASS", subject) }
         }
         try setBuffer(number, SO_RCVBUFFORCE, SO_RCVBUF, options.receiveBuffer, "SO_RCVBUF", subject)

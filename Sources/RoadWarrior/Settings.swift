@@ -62,12 +62,20 @@ extension RoadWarrior {
             self.entropy = entropy
             ikeProposals = ProposalText.ikeDefault
             espProposals = ProposalText.espDefault
-            configuration = [
-                ConfigurationAttribute(type: .internalIP4Address, value: []),
-                ConfigurationAttribute(type: .internalIP4DNS, value: []),
-            ]
-            localSelectors = [.all(.ipv4)]
-            remoteSelectors = [.all(.ipv4)]
+            localSelectors = []
+            remoteSelectors = []
+            ask(for: [.ipv4])
+        }
+
+        /// Asks for an address and a DNS server of each family, and for everything of those families as traffic selectors.
+        package mutating func ask(for families: [AddressFamily]) {
+            configuration = families.flatMap { family -> [ConfigurationAttribute] in
+                let types: [ConfigurationAttributeType] =
+                    family == .ipv4 ? [.internalIP4Address, .internalIP4DNS] : [.internalIP6Address, .internalIP6DNS]
+                return types.map { ConfigurationAttribute(type: $0, value: []) }
+            }
+            localSelectors = families.map { .all($0) }
+            remoteSelectors = localSelectors
         }
     }
 

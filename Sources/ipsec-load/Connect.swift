@@ -36,6 +36,7 @@ struct Connect: ParsableCommand {
         }
         guard routes.isEmpty || tun != nil else { throw ValidationError("--route needs --tun") }
         guard (576...9000).contains(mtu) else { throw ValidationError("--mtu: 576 to 9000") }
+        guard mtu >= 1280 || tun == nil || gateway.inner == .ipv4 else { throw ValidationError("--mtu: 1280 or more with IPv6 inside the tunnel") }
         if let objection = Safety.objection(target: target.remote.address, confirmed: gateway.confirmed) {
             report("ipsec-load: " + objection)
             throw ExitCode(1)

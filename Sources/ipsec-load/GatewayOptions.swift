@@ -25,6 +25,9 @@ struct GatewayOptions: ParsableArguments {
     @Option(help: "ESP proposals, such as aes256gcm16-esn,aes128-sha256.")
     var esp: String?
 
+    @Option(help: "Inner addresses to ask for: ipv4, ipv6 or dual.")
+    var inner: InnerFamilies = .ipv4
+
     @Option(help: "The gateway's IKE port.")
     var port: UInt16 = 500
 
@@ -35,8 +38,21 @@ struct GatewayOptions: ParsableArguments {
         name: .customLong("yes-this-is-my-gateway"), help: "Go on although the target is not loopback and this is the host's own network namespace.")
     var confirmed = false
 
+    enum InnerFamilies: String, ExpressibleByArgument, CaseIterable {
+        case ipv4, ipv6, dual
+
+        var families: [AddressFamily] {
+            switch self {
+            case .ipv4: [.ipv4]
+            case .ipv6: [.ipv6]
+            case .dual: [.ipv4, .ipv6]
+            }
+        }
+    }
+
     /// The options as the client needs them.
     struct Target {
+        let families: [AddressFamily]
         let remote: Endpoint
         let natPort: UInt16
         let presharedKey: Secret<[UInt8]>
@@ -56,6 +72,7 @@ struct GatewayOptions: ParsableArguments {
             settings.natClaim = .behindNAT
             settings.ikeProposals = ikeProposals
             settings.espProposals = espProposals
+            settings.ask(for: families)
             return settings
         }
     }
@@ -69,7 +86,7 @@ struct GatewayOptions: ParsableArguments {
         guard !psk.isEmpty else { throw ValidationError("--psk is empty") }
         do {
             return Target(
-                remote: Endpoint(address, port: port), natPort: natPort, presharedKey: Secret([UInt8](psk.utf8)),
+                families: inner.families, remote: Endpoint(address, port: port), natPort: natPort, presharedKey: Secret([UInt8](psk.utf8)),
                 identity: identity, remoteIdentity: remoteIdentity.map { IdentificationPayload(form: $0) },
                 ikeProposals: try ike.map { text throws(ProposalText.Fault) in try ProposalText.ike(text) } ?? ProposalText.ikeDefault,
                 espProposals: try esp.map { text throws(ProposalText.Fault) in try ProposalText.esp(text) } ?? ProposalText.espDefault)

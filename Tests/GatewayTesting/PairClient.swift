@@ -26,8 +26,8 @@ package final class PairClient {
     /// It is gone without a word: it neither sends nor hears.
     package var isSilent = false
     package var octetsOut = 0
-    /// It sent a Delete of its Child SA by hand, which the road warrior itself does not follow.
-    package var deletedChild = false
+    /// It asked for Child SAs, or deleted its own, by hand: the road warrior itself does not follow that.
+    package var madeChildren = false
 
     init(_ settings: RoadWarrior.Settings, index: Int, nat: NAT?) {
         warrior = RoadWarrior(settings)
@@ -76,9 +76,10 @@ package final class PairClient {
 
     /// A properly protected message of this client; nil before it has keys.
     package func forge(
-        _ exchange: ExchangeType, _ payloads: [Payload], id: UInt32, flags: IKEHeader.Flags = [.initiator], initiatorSPI: IKESPI? = nil
+        _ exchange: ExchangeType, _ payloads: [Payload], id: UInt32, flags: IKEHeader.Flags = [.initiator], initiatorSPI: IKESPI? = nil,
+        responderSPI: IKESPI? = nil
     ) -> [UInt8]? {
-        warrior.forge(exchange, payloads, messageID: id, flags: flags, initiatorSPI: initiatorSPI)
+        warrior.forge(exchange, payloads, messageID: id, flags: flags, initiatorSPI: initiatorSPI, responderSPI: responderSPI)
     }
 
     /// A properly protected fragment of this client.
@@ -93,4 +94,9 @@ package final class PairClient {
 extension PairClient {
     /// An ESP packet around anything.
     package func seal(anything inner: [UInt8]) -> [UInt8]? { warrior.seal(anything: inner)?.octets }
+}
+
+extension PairClient {
+    /// The payloads of a protected message of the gateway.
+    package func warriorReveals(_ octets: [UInt8]) -> [Payload]? { warrior.reveal(octets) }
 }

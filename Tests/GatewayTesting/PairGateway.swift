@@ -26,11 +26,16 @@ package final class PairGateway {
         /// The last authentic packet of the client, as the datapath would tell.
         package var activity: Instant?
         package var drops: [MessageDrop: Int] = [:]
+        /// The SPIs of ours that reach it: one, and two for a while after a rekey (RFC 7296 section 2.18).
+        package var spis: Set<IKESPI>
+        /// Child SAs that came after the first.
+        package var furtherChildren = 0
         package var keepalives: [(at: Instant, from: Endpoint, to: Endpoint)] = []
 
         init(sa: consuming IKESA, spi: IKESPI, initiation: InitiationKey, datagram: IKEDatagram) {
             self.sa = sa
             self.spi = spi
+            spis = [spi]
             self.initiation = initiation
             remote = datagram.remote
             local = datagram.local
@@ -81,6 +86,8 @@ package final class PairGateway {
     package var entries: [IKESPI: Entry] = [:]
     /// Those that are gone, in order.
     package var gone: [Entry] = []
+    /// SPIs that a rekey added, by the SA that they reach.
+    private var owners: [IKESPI: IKESPI] = [:]
     private var initiations: [InitiationKey: IKESPI] = [:]
 
     // MARK: What the fake answers
@@ -104,7 +111,6 @@ package final class PairGateway {
     private var nextAddress: UInt32 = 0x0a09_0002
     private var nextChildSPI: UInt32 = 0x0100_0040
     /// SPIs of IKE SAs that replace others.
-    private var nextRekeySPI: IKESPI = 0x5eed_0000_0000_0000
 
     // MARK: What was seen
 
@@ -126,6 +132,8 @@ package final class PairGateway {
     package var costliest: Duration = .zero
     /// What the last datagram came to.
     package var lastOutputs: [Output] = []
+    /// Error notifies to strangers, as the engine counts them out.
+    private var errors: ErrorLimit
     private var record = SentRecord()
     private var usedKeys: Set<[UInt8]> = []
 
@@ -134,6 +142,7 @@ package final class PairGateway {
         self.entropy = entropy
         responder = try Responder(
             limits: profile.policy.halfOpen, initExchangeLimit: profile.policy.initExchangeLimit, entropy: entropy, at: now)
+        errors = ErrorLimit(at: now)
         credential = { _ in .sharedKey(Secret(sharedKey)) }
     }
 
@@ -156,7 +165,7 @@ package final class PairGateway {
             } else {
                 initiate(datagram, hasCookie: hasCookie, lifetime: lifetime, at: now)
             }
-        case .route(let spi): route(datagram, to: spi, origin: origin, at: now)
+        case .route(let spi): route(datagram, to: owners[spi] ?? spi, origin: origin, at: now)
         }
         if origin == .stranger { costliest = max(costliest, ProcessorClock.now - before) }
         answerPending(at: now)
@@ -185,7 +194,7 @@ package final class PairGateway {
             }
             return
         }
-        let spi = entropy.octets(8).reduce(IKESPI(0)) { $0 << 8 | IKESPI($1) } | 0x10
+        let spi = newSPI()
         let result = Initiation.answer(
             datagram, profile: profile, responderSPI: spi, halfOpenLifetime: lifetime, budget: budget,
             entropy: entropy, at: now)
@@ -196,7 +205,11 @@ package final class PairGateway {
         case .refused(let reply, let error):
             initRefusals.append(error)
             responder.turnedAway(datagram.remote.address)
-            transmit(reply)
+            if case .invalidKeyExchange = error {
+                transmit(reply)
+            } else if errors.admits(datagram.remote.address, at: now) {
+                transmit(reply)
+            }
         case .accepted(let sa, let response):
             entries[spi] = Entry(sa: sa, spi: spi, initiation: key, datagram: datagram)
             initiations[key] = spi
@@ -204,6 +217,8 @@ package final class PairGateway {
             transmit(response)
         }
     }
+
+    private func newSPI() -> IKESPI { entropy.octets(8).reduce(IKESPI(0)) { $0 << 8 | IKESPI($1) } | 0x10 }
 
     /// A message to an IKE SA; what a stranger sends may cost a drop or repeat a response, and nothing else (invariant I8).
     private func route(_ datagram: IKEDatagram, to spi: IKESPI, origin: Origin, at now: Instant) {
@@ -247,12 +262,16 @@ package final class PairGateway {
                 violations.append("an SPI was removed that was neither installed nor reserved")
             }
         case .established(let establishment): establish(establishment, entry)
-        case .childEstablished: break
+        case .childEstablished(let child):
+            if entry.installed[child.inboundSPI] != child { violations.append("a Child SA stands that is not installed") }
+            entry.furtherChildren += 1
         case .rekeyed(_, let spi):
-            entries[spi] = entry
+            entry.spis.insert(spi)
+            owners[spi] = entry.spi
             responder.replaced(spi)
         case .released(let spi):
-            entries[spi] = nil
+            if entry.spis.remove(spi) == nil { violations.append("an SPI was released that was not ours") }
+            owners[spi] = nil
             responder.closed(spi)
         case .moved(let remote): entry.remote = remote
         case .keepalive(let local, let remote): entry.keepalives.append((at: now, from: local, to: remote))
@@ -281,9 +300,7 @@ package final class PairGateway {
             nextChildSPI += 64
             entry.reserved.insert(nextChildSPI)
             return .childSPI(nextChildSPI)
-        case .ikeSPI:
-            nextRekeySPI += 1
-            return .ikeSPI(nextRekeySPI)
+        case .ikeSPI: return .ikeSPI(newSPI())
         case .activity: return .activity(entry.activity)
         }
     }
@@ -318,7 +335,10 @@ package final class PairGateway {
         entries[entry.spi] = nil
         initiations[entry.initiation] = nil
         pending.removeAll { $0.spi == entry.spi }
-        responder.closed(entry.spi)
+        for spi in entry.spis {
+            responder.closed(spi)
+            owners[spi] = nil
+        }
         gone.append(entry)
     }
 

@@ -96,9 +96,11 @@ extension PairGateway {
             let own = child.remoteSelectors.allSatisfy { selector in
                 grant.contains { selector.addresses == IPPrefix(host: $0).range }
             }
-            let allowed = child.localSelectors.allSatisfy { selector in
-                profile.selectors?.local.contains { $0.addresses.contains(selector.addresses) } ?? true
+            let list = profile.selectors?.local.map {
+                TrafficSelector(
+                    ipProtocol: $0.ipProtocol, startPort: $0.ports.lowerBound, endPort: $0.ports.upperBound, addresses: $0.addresses)
             }
+            let allowed = list.map { list in child.localSelectors.allSatisfy { Narrowing.narrow([$0], to: list) == [$0] } } ?? true
             if !own || child.remoteSelectors.isEmpty { broken.append("I6: TSi is wider than the assigned addresses") }
             if !allowed || child.localSelectors.isEmpty { broken.append("I6: TSr is wider than the ts-list") }
         }
@@ -111,7 +113,9 @@ extension PairGateway {
         let limits = profile.policy.halfOpen
         let gauges = gauges
         let unsettled = entries.values.count { !$0.isSettled }
-        if gauges.live != entries.count { broken.append("I7: the door knows \(gauges.live) SAs of \(entries.count)") }
+        let spis = entries.values.reduce(0) { $0 + $1.spis.count }
+        if gauges.live != spis { broken.append("I7: the door knows \(gauges.live) SPIs of \(spis)") }
+        if entries.values.contains(where: { $0.installed.count > 9 || $0.spis.count > 2 }) { broken.append("I7: too many SAs of one client") }
         if gauges.halfOpen != unsettled { broken.append("I7: the door counts \(gauges.halfOpen) half-open SAs of \(unsettled)") }
         if halfOpen != unsettled + waiting.count { broken.append("I7: \(halfOpen) half-open, \(unsettled) alive, \(waiting.count) waiting") }
         if halfOpen > limits.maximum { broken.append("I7: \(halfOpen) half-open SAs of \(limits.maximum)") }

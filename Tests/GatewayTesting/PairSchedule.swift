@@ -45,7 +45,9 @@ package struct RandomSchedule {
         pair.close(client)
         pair.drain()
         outcome.broken += pair.checkNow() + pair.gateway.leftovers.map { "seed \(seed): left over: \($0)" }
-        if pair.client.stage != .closed, pair.client.stage != .idle { outcome.broken.append("seed \(seed): the client is still \(pair.client.stage)") }
+        if pair.client.stage != .closed, pair.client.stage != .idle {
+            outcome.broken.append("seed \(seed): the client is still \(pair.client.stage)")
+        }
         outcome.datagrams = pair.wire.sent.count
         outcome.costliest = pair.gateway.costliest
         return outcome
@@ -118,14 +120,14 @@ package struct RandomSchedule {
         let client = pair.client
         switch Int.random(in: 0..<20, using: &random) {
         case 0...2: pair.probe()
-        case 3: pair.request(.createChildSA, [])
+        case 3: pair.request(.createChildSA, chance(10) ? [] : childRequest(pair))
         case 4: pair.request(.informational, [.notify(NotifyPayload(NotifyType(rawValue: 40_001)))])
         case 5:
             guard let child = client.childSA, chance(40) else { return }
             var spi: [UInt8] = []
             spi.append(bigEndian: child.inboundSPI)
             pair.request(.informational, [.delete(DeletePayload(protocolID: .esp, spis: [spi]))])
-            client.deletedChild = true
+            client.madeChildren = true
         case 6:
             guard let child = pair.entry?.children.first, chance(40) else { return }
             pair.feed(.childExhausted(spi: child.inboundSPI))
@@ -140,6 +142,29 @@ package struct RandomSchedule {
         case 13...16: corrupt(pair)
         default: replay(pair)
         }
+    }
+
+    /// A further Child SA, or one in the place of the first; the road warrior asks, and leaves what it gets alone.
+    private mutating func childRequest(_ pair: Pair) -> [Payload] {
+        var payloads: [Payload] = []
+        if let child = pair.client.childSA, chance(50) {
+            var notify = NotifyPayload(.rekeySA)
+            notify.protocolID = SecurityProtocol.esp.rawValue
+            notify.spi.append(bigEndian: child.inboundSPI)
+            payloads.append(.notify(notify))
+        }
+        var spi: [UInt8] = []
+        spi.append(bigEndian: UInt32.random(in: 256...UInt32.max, using: &random))
+        let proposals = ProposalText.espDefault.map {
+            Proposal(number: $0.number, protocolID: .esp, spi: spi, transforms: $0.transforms)
+        }
+        pair.client.madeChildren = true
+        let nonce = (0..<32).map { _ in UInt8.random(in: 0...255, using: &random) }
+        return payloads + [
+            .securityAssociation(SecurityAssociationPayload(proposals: proposals)), .nonce(NoncePayload(octets: nonce)),
+            .initiatorTrafficSelectors(TrafficSelectorPayload(selectors: [.all(.ipv4)])),
+            .responderTrafficSelectors(TrafficSelectorPayload(selectors: [.all(.ipv4)])),
+        ]
     }
 
     /// A message of either side with bits changed, to the gateway or (protected ones) to the client.
@@ -174,7 +199,7 @@ package struct RandomSchedule {
             return ["seed \(seed): the gateway holds an SA that its client gave up: \(client.closure?.description ?? "\(client.stage)")"]
         }
         guard let entry, entry.isEstablished else { return ["seed \(seed): the client holds an SA that the gateway gave up"] }
-        if client.deletedChild { return [] }
+        if client.madeChildren { return [] }
         let pairs = entry.children.map { [$0.inboundSPI, $0.outboundSPI] }
         let own = client.childSA.map { [[$0.outboundSPI, $0.inboundSPI]] } ?? []
         return pairs == own ? [] : ["seed \(seed): Child SAs differ: \(pairs) \(own)"]

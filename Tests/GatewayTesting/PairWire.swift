@@ -48,6 +48,8 @@ package struct LossyWire {
     package static let latency = Duration.milliseconds(10)
 
     package var fate: (Flight) -> Fate = { _ in .deliver }
+    /// Somebody on the path who changes what passes.
+    package var alter: (Flight) -> [UInt8]? = { _ in nil }
     package private(set) var flights: [Flight] = []
     package private(set) var held: [Flight] = []
     /// Everything that was ever put on the wire, what was lost included.
@@ -57,10 +59,11 @@ package struct LossyWire {
     mutating func put(
         _ octets: [UInt8], to destination: Flight.Destination, local: Endpoint, remote: Endpoint, origin: PairGateway.Origin, at now: Instant
     ) {
-        let flight = Flight(
+        var flight = Flight(
             number: count, destination: destination, octets: octets, local: local, remote: remote, origin: origin, arrival: now + Self.latency)
         count += 1
         sent.append(flight)
+        if let changed = alter(flight) { flight.octets = changed }
         switch origin == .stranger ? .deliver : fate(flight) {
         case .deliver: flights.append(flight)
         case .drop: break

@@ -1,10 +1,11 @@
 import GatewayCrypto
 import GatewayTesting
-@testable import IKE
 import IKEMessages
 import RoadWarrior
 import Testing
 import Wire
+
+@testable import IKE
 
 /// Many different IKE_SA_INIT requests that are right in every way, made without a key exchange of their own.
 struct Requests {
@@ -240,7 +241,11 @@ struct DoorTests {
         var broken = try IKEMessage(parsing: requests.next())
         // A public value of the right length that is no point: noticed when the secret would be computed, not before.
         broken.payloads = broken.payloads.map {
-            if case .keyExchange(let key) = $0 { .keyExchange(KeyExchangePayload(method: key.method, data: [UInt8](repeating: 0, count: key.data.count))) } else { $0 }
+            if case .keyExchange(let key) = $0 {
+                .keyExchange(KeyExchangePayload(method: key.method, data: [UInt8](repeating: 0, count: key.data.count)))
+            } else {
+                $0
+            }
         }
         #expect(receive(pair, broken.encoded(), from: ip("192.0.2.66")).count == 1)
         let entry = try #require(pair.gateway.entries.values.first)
@@ -342,6 +347,22 @@ struct DoorTests {
         #expect(admitted([ip("192.0.2.2")], at: start) == 1)
         #expect(admitted((0..<1000).map { IPAddress(v4: $0) }, at: start) == ErrorLimit.total - ErrorLimit.perSource - 1)
         #expect(admitted([ip("192.0.2.1")], at: start + .seconds(1)) == 1)
+    }
+
+    @Test("a stranger whose proposals are refused is told so five times a second (C10)")
+    func threat_C10_refusedProposals() throws {
+        let pair = try Pair(
+            profile: Pair.policy {
+                $0.transforms = [
+                    IKETransform(
+                        encryption: [EncryptionChoice(.aesGCM16, keyBits: 192)], pseudorandomFunctions: [.hmacSHA512], keyExchange: [.ecp521])
+                ]
+            })
+        var requests = try Requests()
+        let answers = (0..<50).flatMap { _ in receive(pair, requests.next(), from: ip("192.0.2.200")) }
+        #expect(answers.count == ErrorLimit.perSource)
+        #expect(receive(pair, requests.next(), from: ip("192.0.2.201")).count == 1)
+        expectNothingLeft(pair)
     }
 
     @Test("a newer major version is told so, a few times a second; an older one is not (RFC 7296 section 2.5)")

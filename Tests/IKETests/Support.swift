@@ -16,6 +16,16 @@ func expectNothingLeft(_ pair: Pair, sourceLocation: SourceLocation = #_sourceLo
     #expect(pair.gateway.leftovers == [], "seed \(pair.seed)", sourceLocation: sourceLocation)
 }
 
+/// Nobody got in: no session, no address, no keys, and soon nothing left.
+func expectNobodyIn(_ pair: Pair, _ what: Comment = "", sourceLocation: SourceLocation = #_sourceLocation) {
+    #expect(pair.gateway.established == 0, what, sourceLocation: sourceLocation)
+    #expect(pair.gateway.exposedKeys.isEmpty, what, sourceLocation: sourceLocation)
+    #expect(!pair.client.isEstablished, what, sourceLocation: sourceLocation)
+    #expect((pair.gateway.gone + pair.gateway.entries.values).allSatisfy { $0.questions.isEmpty }, what, sourceLocation: sourceLocation)
+    pair.drain()
+    expectNothingLeft(pair, sourceLocation: sourceLocation)
+}
+
 extension [Payload] {
     var notifyTypes: [NotifyType] {
         compactMap { if case .notify(let notify) = $0 { notify.type } else { nil } }

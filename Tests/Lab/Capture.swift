@@ -14,14 +14,16 @@ package final class Capture: Sendable {
     package static func start(_ scenario: Scenario, in namespace: Namespace, link: String, filter: String = "") async throws -> Capture {
         let file = "\(scenario.folder)/\(scenario.uniqueName("pcap"))"
         let process = try await namespace.start(
-            "tcpdump", ["/usr/bin/tcpdump", "-Z", "root", "-n", "-U", "-i", link, "-w", file] + filter.split(separator: " ").map(String.init))
+            "tcpdump",
+            ["/usr/bin/tcpdump", "-Z", "root", "-n", "-U", "--immediate-mode", "-i", link, "-w", file]
+                + filter.split(separator: " ").map(String.init))
         try await process.waitForLine(containing: "listening on", timeout: .seconds(10))
         return Capture(process: process, file: file, namespace: namespace)
     }
 
     /// Ends the capture and returns tcpdump's line for each packet, narrowed by another filter if wanted.
     package func stop(filter: String = "") async throws -> [String] {
-        // packets still in the ring are written when the timer runs out
+        // what the link had last is still on its way to tcpdump
         try await Task.sleep(for: .milliseconds(300))
         process.signal(SIGINT)
         try await process.wait(timeout: .seconds(10))

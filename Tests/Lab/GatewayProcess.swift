@@ -80,9 +80,9 @@ package final class GatewayProcess: Sendable {
         return found
     }
 
-    /// Routes that lead into the private interface, inner addresses of sessions among them.
-    package func routes() async throws -> [String] {
-        let shown = try await namespace.run("/sbin/ip -4 route show dev \(GatewaySettings.interfaceName)")
+    /// Routes that lead into the private interface.
+    package func routes(family: Int = 4) async throws -> [String] {
+        let shown = try await namespace.run("/sbin/ip -\(family) route show dev \(GatewaySettings.interfaceName)")
         return shown.succeeded ? shown.output.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) } : []
     }
 

@@ -20,6 +20,18 @@ package struct GatewaySettings: Sendable {
         }
     }
 
+    /// A second gateway of the daemon, with a private interface and a pool of its own: 10.98.0.0/24.
+    package struct Beside: Sendable {
+        package var name: String
+        package var address: String
+        package var interface: String
+        package var namespace: String?
+        package var psk = GatewaySettings.psk
+        package init(_ name: String, address: String, interface: String, namespace: String? = nil) {
+            (self.name, self.address, self.interface, self.namespace) = (name, address, interface, namespace)
+        }
+    }
+
     package static let psk = "a long and random text of the lab"
     package static let poolPrefix = "10.99.0.0/24"
     package static let interfaceName = "priv0"
@@ -27,8 +39,15 @@ package struct GatewaySettings: Sendable {
     package var gatewayAddress = RoadNetwork.gatewayAddress
     package var identity = "gw.test"
     package var psk = GatewaySettings.psk
+    package static let poolPrefix6 = "2001:db8:99::/64"
+
     package var pool = (first: "10.99.0.10", last: "10.99.0.250")
+    /// Whether IPv4 addresses are assigned.
+    package var assignsIPv4 = true
+    /// A pool of IPv6 addresses beside it; nil: none.
+    package var pool6: (first: String, last: String)?
     package var dns: [String] = []
+    package var dns6: [String] = []
     /// Seconds an address is kept for its identity.
     package var leaseHoldTime = 3600
     /// Empty: the default proposals.
@@ -51,6 +70,9 @@ package struct GatewaySettings: Sendable {
     package var metrics: (address: String, port: Int)?
     /// replace | keep | never
     package var uniqueness: String?
+    /// reject | replace-oldest
+    package var sessionLimit: (count: Int, action: String)?
+    package var beside: Beside?
 
     package init() {}
 
@@ -67,7 +89,14 @@ package struct GatewaySettings: Sendable {
         text += """
             tunnel-group: { 1: { workers: \(workers) } }
             service:
-              home: { id: 1, interface: { \(Self.interfaceName): { address: [10.99.0.1/24] } } }
+              home: { id: 1, interface: { \(Self.interfaceName): { address: [10.99.0.1/24\(pool6 == nil ? "" : ", \"2001:db8:99::1/64\"")] } } }
+
+            """
+        if let beside {
+            let namespace = beside.namespace.map { ", network-namespace: \($0)" } ?? ""
+            text += "  beside: { id: 2, interface: { \(beside.interface): { address: [10.98.0.1/24]\(namespace) } } }\n"
+        }
+        text += """
             local-dhcp-server:
               rw:
                 pool:
@@ -78,6 +107,14 @@ package struct GatewaySettings: Sendable {
 
             """
         if !dns.isEmpty { text += "        dns: [\(dns.joined(separator: ", "))]\n" }
+        if let pool6 {
+            text += "      six:\n        subnet: \"\(Self.poolPrefix6)\"\n"
+            text += "        range: [{ begin: \"\(pool6.first)\", end: \"\(pool6.last)\" }]\n        lease-hold-time: \(leaseHoldTime)\n"
+            if !dns6.isEmpty { text += "        dns: [\(dns6.map { "\"\($0)\"" }.joined(separator: ", "))]\n" }
+        }
+        if beside != nil {
+            text += "      beside: { subnet: 10.98.0.0/24, range: [{ begin: 10.98.0.10, end: 10.98.0.250 }] }\n"
+        }
         text += "ipsec:\n"
         if !ikeTransforms.isEmpty {
             text += "  ike-transform:\n"
@@ -120,15 +157,39 @@ package struct GatewaySettings: Sendable {
                 default-tunnel-template: 1
                 default-secure-service: { service-name: home, interface: \(Self.interfaceName) }
                 local:
-                  gateway-address: \(gatewayAddress)
+                  gateway-address: "\(gatewayAddress)"
                   id: { fqdn: \(identity) }
-                  address-assignment: { ipv4: { dhcp-server: rw, pool: all } }
+                  address-assignment: { \(assignment) }
                 pre-shared-key: "\(psk)"
 
             """
         if !selectors.isEmpty { text += "    ts-list: lab\n" }
         if let uniqueness { text += "    uniqueness: \(uniqueness)\n" }
+        if let sessionLimit {
+            text += "    max-sessions-per-user: \(sessionLimit.count)\n    session-limit-action: \(sessionLimit.action)\n"
+        }
+        if let beside {
+            text += """
+                  \(beside.name):
+                    ike-policy: 1
+                    tunnel-group: 1
+                    default-tunnel-template: 1
+                    default-secure-service: { service-name: beside, interface: \(beside.interface) }
+                    local:
+                      gateway-address: "\(beside.address)"
+                      id: { fqdn: \(identity) }
+                      address-assignment: { ipv4: { dhcp-server: rw, pool: beside } }
+                    pre-shared-key: "\(beside.psk)"
+
+                """
+        }
         return text
+    }
+
+    private var assignment: String {
+        var families = assignsIPv4 ? ["ipv4: { dhcp-server: rw, pool: all }"] : []
+        if pool6 != nil { families.append("ipv6: { dhcp-server: rw, pool: six }") }
+        return families.joined(separator: ", ")
     }
 
     private func list(_ count: Int) -> String { (1...count).map(String.init).joined(separator: ", ") }

@@ -41,7 +41,8 @@ package final class Namespace: Sendable {
 
     /// Forwards packets between its links.
     package func forwards() async throws {
-        try await sysctl("net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0")
+        try await sysctl(
+            "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0", "net.ipv6.conf.all.forwarding=1")
     }
 
     /// Rewrites the source of what leaves by `link`, as a home router does. `ports` narrows the mapped UDP ports.

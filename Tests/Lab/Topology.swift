@@ -4,12 +4,19 @@
 ///  client 1 198.51.101.2 --+                                +-- gateway 192.0.2.1 | 10.20.0.1 ---- host 10.20.0.2
 ///  client 2 198.51.102.2 --+-- internet .1 … 192.0.2.254 ---+
 ///        (or behind one NAT: 192.168.101.2, 192.168.102.2 -- nat 203.0.113.2 -- internet 203.0.113.1)
+///
+///  with IPv6 beside it:
+///  client n 2001:db8:10n::2 -- internet ::1 … 2001:db8:1::fe -- gateway 2001:db8:1::1 | 2001:db8:20::1 ---- host 2001:db8:20::2
 /// ```
 package struct RoadNetwork: Sendable {
     package static let gatewayAddress = "192.0.2.1"
     package static let lan = "10.20.0.0/24"
     package static let hostAddress = "10.20.0.2"
     package static let natAddress = "203.0.113.2"
+    package static let gatewayAddress6 = "2001:db8:1::1"
+    package static let lan6 = "2001:db8:20::/64"
+    package static let hostAddress6 = "2001:db8:20::2"
+    package static func clientAddress6(_ number: Int) -> String { "2001:db8:10\(number)::2" }
 
     package let scenario: Scenario
     package let internet: Namespace
@@ -21,7 +28,10 @@ package struct RoadNetwork: Sendable {
     /// Where a client stands before its packets are translated.
     package let clientAddresses: [String]
 
-    package static func build(_ scenario: Scenario, clients count: Int = 1, behindNAT: Bool = false) async throws -> RoadNetwork {
+    /// - Parameter ipv6: both families on every link; not with a NAT.
+    package static func build(
+        _ scenario: Scenario, clients count: Int = 1, behindNAT: Bool = false, ipv6: Bool = false
+    ) async throws -> RoadNetwork {
         let internet = try await scenario.namespace("net")
         let gateway = try await scenario.namespace("gw")
         let host = try await scenario.namespace("host")
@@ -51,8 +61,23 @@ package struct RoadNetwork: Sendable {
             clients.append(client)
             addresses.append("\(network).2")
         }
+        if ipv6 { try await addIPv6(internet: internet, gateway: gateway, host: host, clients: clients) }
         return RoadNetwork(
             scenario: scenario, internet: internet, gateway: gateway, host: host, nat: nat, clients: clients, clientAddresses: addresses)
+    }
+
+    /// `nodad`: addresses are usable at once.
+    private static func addIPv6(internet: Namespace, gateway: Namespace, host: Namespace, clients: [Namespace]) async throws {
+        try await internet.ip("address add 2001:db8:1::fe/64 dev gw nodad")
+        try await gateway.ip(
+            "address add \(gatewayAddress6)/64 dev wan nodad", "address add 2001:db8:20::1/64 dev lan nodad", "route add default via 2001:db8:1::fe"
+        )
+        try await host.ip("address add \(hostAddress6)/64 dev lan nodad", "route add default via 2001:db8:20::1")
+        for (index, client) in clients.enumerated() {
+            let number = index + 1
+            try await internet.ip("address add 2001:db8:10\(number)::1/64 dev c\(number) nodad")
+            try await client.ip("address add \(clientAddress6(number))/64 dev eth0 nodad", "route add default via 2001:db8:10\(number)::1")
+        }
     }
 }
 

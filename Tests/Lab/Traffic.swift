@@ -14,13 +14,13 @@ package struct Ping: Sendable {
     package let received: Int
     package let output: String
 
-    /// - Parameter size: octets of the whole IP packet (at least 28).
+    /// - Parameter size: octets of the whole IP packet (at least 28, or 48 with IPv6).
     package static func run(
         from namespace: Namespace, to address: String, count: Int = 3, size: Int = 84, fragmentation: Fragmentation = .allowed, source: String? = nil
     ) async throws -> Ping {
         let own = source.map { "-I \($0) " } ?? ""
         let result = try await namespace.run(
-            "/usr/bin/ping -n -i 0.1 -W 2 -c \(count) -s \(size - 28) -M \(fragmentation.rawValue) \(own)\(address)")
+            "/usr/bin/ping -n -i 0.1 -W 2 -c \(count) -s \(size - (address.contains(":") ? 48 : 28)) -M \(fragmentation.rawValue) \(own)\(address)")
         let numbers = result.output.split(separator: "\n").first { $0.contains("packets transmitted") }?.split(separator: " ") ?? []
         return Ping(
             sent: numbers.first.flatMap { Int($0) } ?? 0,
@@ -62,14 +62,14 @@ package final class TCPTransfer: Sendable {
     ) async throws -> TCPTransfer {
         let transfer = TCPTransfer()
         let listener = try await receiver.onThread { try StreamSocket.listening(at: address) }
-        let outgoing = try await sender.onThread { try StreamSocket() }
+        let outgoing = try await sender.onThread { try StreamSocket(for: address) }
         Scenario.current?.atEnd {
             transfer.state.withLock { $0.isStopped = true }
             listener.shut()
             outgoing.shut()
         }
         Thread { transfer.receive(listener, seed: seed) }.start()
-        let destination = sockaddr_in(address, listener.port)
+        let destination = SocketName(address, listener.port)
         Thread { transfer.send(outgoing, destination, octets: octets, seed: seed, bytesPerSecond: bytesPerSecond) }.start()
         return transfer
     }
@@ -98,7 +98,7 @@ package final class TCPTransfer: Sendable {
         return (0..<blockSize / 8).flatMap { _ in withUnsafeBytes(of: random.next()) { Array($0) } }
     }
 
-    private func send(_ socket: StreamSocket, _ destination: sockaddr_in, octets: Int?, seed: UInt64, bytesPerSecond: Int?) {
+    private func send(_ socket: StreamSocket, _ destination: SocketName, octets: Int?, seed: UInt64, bytesPerSecond: Int?) {
         guard socket.connect(destination) else { return fail("cannot connect: \(String(cString: strerror(errno)))") }
         let template = Self.template(seed)
         var sent = 0

@@ -15,7 +15,7 @@ struct RekeyTests {
 
     @Test(
         "RFC 7296 1.3.3: a Child SA replaced by the client, with and without a key exchange of its own",
-        arguments: ["aes128gcm16", "aes128gcm16-x25519", "aes256-sha256-ecp256-esn"])
+        arguments: ["aes128gcm16", "aes128gcm16-x25519", "aes256-sha256-ecp256"])
     func childByClient(esp: String) async throws {
         try await Scenario.run { scenario in
             let road = try await Road.build(scenario)
@@ -40,7 +40,6 @@ struct RekeyTests {
             }
             let outcome = try await transfer.finish()
             #expect(outcome.isIntact && outcome.octets > 3_000_000)
-            #expect(try await alice.sas().first?.children.count == 1)
             #expect(try await road.gateway.counters().ike["child-sas-created"] == 3)
             _ = try await alice.terminate()
             _ = try await road.gateway.waitForSessions(0)

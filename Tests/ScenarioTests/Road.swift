@@ -12,9 +12,9 @@ struct Road {
     let gateway: GatewayProcess
 
     static func build(
-        _ scenario: Scenario, clients: Int = 1, behindNAT: Bool = false, _ settings: GatewaySettings = GatewaySettings()
+        _ scenario: Scenario, clients: Int = 1, behindNAT: Bool = false, ipv6: Bool = false, _ settings: GatewaySettings = GatewaySettings()
     ) async throws -> Road {
-        let network = try await RoadNetwork.build(scenario, clients: clients, behindNAT: behindNAT)
+        let network = try await RoadNetwork.build(scenario, clients: clients, behindNAT: behindNAT, ipv6: ipv6)
         let gateway = try await GatewayProcess.start(scenario, in: network.gateway, settings)
         return Road(scenario: scenario, network: network, gateway: gateway)
     }
@@ -34,6 +34,11 @@ struct Road {
     /// Whether echo requests from a client are answered by the host behind the gateway.
     func reachesHost(_ client: Charon) async throws -> Bool {
         try await Ping.run(from: client.namespace, to: RoadNetwork.hostAddress).isComplete
+    }
+
+    /// The same over IPv6.
+    func reachesHost6(_ client: Charon) async throws -> Bool {
+        try await Ping.run(from: client.namespace, to: RoadNetwork.hostAddress6).isComplete
     }
 
     /// The one session of an identity.

@@ -1,3 +1,4 @@
+import AddressAssignment
 import Config
 import Datapath
 import ESP
@@ -43,13 +44,16 @@ struct Plan: Sendable {
 
     private static func interfaces(_ configuration: Configuration) throws(StartupError) -> [InterfaceSettings] {
         var result: [InterfaceSettings] = []
-        for interface in configuration.interfaces {
-            result.append(
-                InterfaceSettings(
-                    name: interface.device,
-                    addresses: interface.addresses.compactMap {
-                        PrivateAddress($0.address, prefixLength: $0.prefix.length)
-                    }, networkNamespace: interface.networkNamespace))
+        // Every device is made in the daemon's own namespace and moved from there: those that stay come last, or one of the same name would be
+        // in the way.
+        let moved = configuration.interfaces.filter { $0.networkNamespace != nil }
+        let staying = configuration.interfaces.filter { $0.networkNamespace == nil }
+        for interface in moved + staying {
+            var settings = InterfaceSettings(
+                name: interface.device, addresses: interface.addresses.compactMap { PrivateAddress($0.address, prefixLength: $0.prefix.length) },
+                networkNamespace: interface.networkNamespace)
+            settings.key = interface.name.description
+            result.append(settings)
         }
         return result
     }
@@ -63,26 +67,32 @@ struct Plan: Sendable {
         case .automatic: address = try defaultAddress(gateway.name)
         }
         let interface = configuration.interface(gateway.interface)
+        var pools: [AddressFamily: PoolName] = [:]
+        pools[.ipv4] = gateway.ipv4Pool
+        pools[.ipv6] = gateway.ipv6Pool
         return GatewayRuntime(
             name: gateway.name, address: address,
             profile: GatewayProfile(
                 name: gateway.name, policy: gateway.policy, childTransforms: gateway.template.transforms,
                 identity: identity(gateway.identity, address: address), selectors: gateway.trafficSelectors),
             sharedKey: gateway.preSharedKey?.value, template: gateway.template.template, service: gateway.interface.service,
-            interface: interface?.device ?? gateway.interface.interface, ipv4Pool: gateway.ipv4Pool, uniqueness: gateway.uniqueness,
+            interface: interface?.device ?? gateway.interface.interface, interfaceKey: gateway.interface.description, pools: pools,
+            uniqueness: gateway.uniqueness,
             maximumSessionsPerUser: gateway.maximumSessionsPerUser ?? 0, sessionLimitAction: gateway.sessionLimitAction)
     }
 
-    /// `gateway-address: auto`.
+    /// `gateway-address: auto`: that of the IPv4 default route, or without one of the IPv6 default route.
     private static func defaultAddress(_ gateway: String) throws(StartupError) -> IPAddress {
         do throws(SystemError) {
             var netlink = try Netlink()
-            if let address = try netlink.defaultAddress(.ipv4) { return address }
+            for family in [AddressFamily.ipv4, .ipv6] {
+                if let address = try netlink.defaultAddress(family) { return address }
+            }
         } catch {
             throw StartupError("gateway \(gateway): gateway-address: auto cannot be looked up: \(error)")
         }
         throw StartupError(
-            "gateway \(gateway): gateway-address: auto finds no IPv4 default route; write the address that clients connect to instead")
+            "gateway \(gateway): gateway-address: auto finds no default route; write the address that clients connect to instead")
     }
 
     private static func identity(_ identity: GatewayIdentity, address: IPAddress) -> IdentificationPayload {

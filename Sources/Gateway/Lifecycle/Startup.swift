@@ -1,4 +1,5 @@
 import Config
+import Datapath
 import LinuxIO
 import Logging
 import StateStore
@@ -33,9 +34,12 @@ enum Startup {
     }
 
     private static func warn(_ plan: Plan, logger: Logger) {
-        if let isOn = try? Forwarding.isOn(.ipv4), !isOn {
+        for (namespace, family) in notForwarding(plan) {
+            let command = (namespace.map { "ip netns exec \($0) " } ?? "") + Forwarding.command(family)
+            let place = namespace.map { " in network namespace \($0)" } ?? ""
+            let reached = namespace == nil ? "this host" : "the namespace itself"
             logger.warning(
-                "IP forwarding is off: clients reach this host alone; turn it on with: \(Forwarding.command(.ipv4))",
+                "IPv\(family.rawValue) forwarding is off\(place): clients reach \(reached) alone; turn it on with: \(command)",
                 metadata: ["event": "forwarding-off"])
         }
         for (pool, command) in Masquerade.missing(plan) {
@@ -49,6 +53,24 @@ enum Startup {
         } catch {
             logger.warning("\(error)")
         }
+    }
+
+    /// Namespaces (nil: our own) and the families that private interfaces have there and the kernel does not forward.
+    private static func notForwarding(_ plan: Plan) -> [(namespace: String?, family: AddressFamily)] {
+        var found: [(namespace: String?, family: AddressFamily)] = []
+        for namespace in Set(plan.datapath.interfaces.map(\.networkNamespace)).sorted(by: { $0 ?? "" < $1 ?? "" }) {
+            let here = plan.datapath.interfaces.filter { $0.networkNamespace == namespace }
+            let families = Set(here.flatMap(\.addresses).map(\.address.family))
+            for family in [AddressFamily.ipv4, .ipv6] where families.contains(family) {
+                if let isOn = try? isForwarding(family, in: namespace), !isOn { found.append((namespace, family)) }
+            }
+        }
+        return found
+    }
+
+    private static func isForwarding(_ family: AddressFamily, in namespace: String?) throws(SystemError) -> Bool {
+        guard let namespace else { return try Forwarding.isOn(family) }
+        return try NetworkNamespace(named: namespace).within { () throws(SystemError) in try Forwarding.isOn(family) }
     }
 
     /// Holds the state directory, so that a second daemon cannot give out the same addresses.

@@ -146,12 +146,15 @@ actor Addresses {
 /// Why there is no address; the text goes to the log, INTERNAL_ADDRESS_FAILURE to the client.
 enum AddressFailure: Error, CustomStringConvertible {
     case noPool(PoolName)
+    /// The gateway assigns none of the family.
+    case noAddresses(gateway: String, AddressFamily)
     case refused(AddressRefusal)
     case store(StateStoreError)
 
     var description: String {
         switch self {
         case .noPool(let name): "pool \(name) is not configured"
+        case .noAddresses(let gateway, let family): "gateway \(gateway) has no IPv\(family.rawValue) addresses"
         case .refused(let refusal): "\(refusal)"
         case .store(let error): "the lease could not be stored: \(error)"
         }

@@ -12,9 +12,12 @@ struct GatewayRuntime: Sendable {
     var sharedKey: Secret<[UInt8]>?
     var template: TunnelTemplate
     var service: String
+    /// The private interface's device, as reports name it; another namespace may have one of the same name.
     var interface: String
-    /// Local address assignment (features.md ADDR-4); nil: no IPv4 addresses here.
-    var ipv4Pool: PoolName?
+    /// The private interface as the datapath knows it.
+    var interfaceKey: String
+    /// Local address assignment (features.md ADDR-4); without a pool there are no addresses of the family here.
+    var pools: [AddressFamily: PoolName]
     var uniqueness: Uniqueness
     /// 0: no limit.
     var maximumSessionsPerUser: Int

@@ -26,7 +26,8 @@ struct Session: Sendable {
     let local: Endpoint
     var remote: Endpoint
     let worker: Int
-    var lease: Lease?
+    /// At most one of each family (features.md V6-3).
+    var leases: [AddressFamily: Lease] = [:]
     var tunnel: TunnelID?
     var children: Set<UInt32> = []
     var established: Date?
@@ -34,7 +35,8 @@ struct Session: Sendable {
     /// Set once the session is being taken down; everyone else waits for it.
     var teardown: Task<Void, Never>?
 
-    var addresses: [IPAddress] { lease.map { [$0.address] } ?? [] }
+    /// IPv4 first.
+    var addresses: [IPAddress] { [.ipv4, .ipv6].compactMap { leases[$0]?.address } }
 
     var subject: EventLog.Subject {
         EventLog.Subject(session: String(id), gateway: gateway.name, identity: identity, remote: remote, addresses: addresses)

@@ -46,7 +46,8 @@ actor Sessions {
         guard !isStopping, sessions.count < Self.most else { return .refused("the gateway takes no more sessions") }
         let name = question.peer.description
         let body = question.peer.body
-        let same = (byIdentity[body] ?? []).compactMap { sessions[$0] }.sorted { $0.id < $1.id }
+        // Names of another gateway are another's word: its clients replace nobody here.
+        let same = (byIdentity[body] ?? []).compactMap { sessions[$0] }.filter { $0.gateway.name == gateway.name }.sorted { $0.id < $1.id }
         let doubles = same.filter { $0.identityBody == body }
         if !doubles.isEmpty, gateway.uniqueness == .keep, !question.initialContact {
             return .refused("a session of \(name) stands already, and uniqueness: keep lets no second one in")
@@ -66,19 +67,18 @@ actor Sessions {
         byIdentity[body, default: []].insert(id)
         log.authenticated(session.subject, name: name, method: "psk")
 
-        let inherited = await replace(replaced, for: session)
+        let inherited = await replace(replaced, for: session, families: question.wish.families)
         return await assign(question, session: session, inherited: inherited)
     }
 
-    /// Ends the sessions that the new one replaces; the address of the newest of the same IDi is kept for it (features.md X-8).
-    private func replace(_ replaced: [Session], for session: Session) async -> Lease? {
-        var inherited: Lease?
+    /// Ends the sessions that the new one replaces; of each family the newest address of the same IDi is kept for it (features.md X-8).
+    private func replace(_ replaced: [Session], for session: Session, families: [AddressFamily]) async -> [AddressFamily: Lease] {
+        var inherited: [AddressFamily: Lease] = [:]
         for old in replaced.reversed() {
-            if inherited == nil, old.identityBody == session.identityBody, old.lease?.pool == session.gateway.ipv4Pool,
-                let lease = sessions[old.id]?.lease
-            {
-                inherited = lease
-                sessions[old.id]?.lease = nil
+            for family in families where inherited[family] == nil && old.identityBody == session.identityBody {
+                guard let lease = sessions[old.id]?.leases[family], lease.pool == session.gateway.pools[family] else { continue }
+                inherited[family] = lease
+                sessions[old.id]?.leases[family] = nil
             }
             await close(old.sa, .replaced)
             await end(old.id, .replaced)
@@ -86,31 +86,41 @@ actor Sessions {
         return inherited
     }
 
-    private func assign(_ question: AddressQuestion, session: Session, inherited: Lease?) async -> AddressAnswer {
-        let id = LeaseSession(session.id)
-        var taken: Lease?
-        if let inherited { taken = await addresses.takeOver(inherited, by: id) }
-        if taken == nil {
-            guard question.wish.ipv4, let pool = session.gateway.ipv4Pool else {
-                return .unavailable("gateway \(session.gateway.name) has no addresses of the family it asks for")
-            }
-            let answer = await addresses.acquire(
-                pool: pool, identity: LeaseIdentity.text(question.peer), wanted: question.wish.preferredIPv4, family: .ipv4, session: id)
-            switch answer {
-            case .success(let lease): taken = lease
+    /// An address of each family that is asked for, as far as there are any: one is enough (features.md TS-5).
+    private func assign(
+        _ question: AddressQuestion, session: Session, inherited: [AddressFamily: Lease]
+    ) async -> AddressAnswer {
+        var leases: [AddressFamily: Lease] = [:]
+        var causes: [String] = []
+        for family in question.wish.families {
+            switch await lease(family, question, session: session, inherited: inherited[family]) {
+            case .success(let lease): leases[family] = lease
             case .failure(let failure):
                 if case .refused(.exhausted(let pool)) = failure { log.poolExhausted(session.subject, pool: "\(pool)") }
-                return .unavailable("\(failure)")
+                causes.append("\(failure)")
             }
         }
-        guard let lease = taken else { return .unavailable("no address could be assigned") }
-        // The SA may have ended while the lease was on its way to the disk.
+        guard !leases.isEmpty else { return .unavailable(causes.joined(separator: "; ")) }
+        // The SA may have ended while the leases were on their way to the disk.
         guard sessions[session.id] != nil, sessions[session.id]?.teardown == nil else {
-            await addresses.release(lease)
+            for lease in leases.values { await addresses.release(lease) }
             return .refused("the login was given up")
         }
-        sessions[session.id]?.lease = lease
-        return .granted(AddressGrant(ipv4: lease.address, ipv4Netmask: lease.subnet.netmask, dns: lease.dns))
+        sessions[session.id]?.leases = leases
+        return .granted(
+            AddressGrant(
+                ipv4: leases[.ipv4]?.address, ipv4Netmask: leases[.ipv4]?.subnet.netmask, ipv6: leases[.ipv6]?.address,
+                dns: (leases[.ipv4]?.dns ?? []) + (leases[.ipv6]?.dns ?? [])))
+    }
+
+    private func lease(
+        _ family: AddressFamily, _ question: AddressQuestion, session: Session, inherited: Lease?
+    ) async -> Result<Lease, AddressFailure> {
+        let id = LeaseSession(session.id)
+        if let inherited, let taken = await addresses.takeOver(inherited, by: id) { return .success(taken) }
+        guard let pool = session.gateway.pools[family] else { return .failure(.noAddresses(gateway: session.gateway.name, family)) }
+        return await addresses.acquire(
+            pool: pool, identity: LeaseIdentity.text(question.peer), wanted: question.wish.preferred(family), family: family, session: id)
     }
 
     /// Acct-Session-Id, features.md RAD-3: local-remote:port-seconds, with -n when two would get the same within a second.
@@ -142,7 +152,7 @@ actor Sessions {
             settings.followsPeer = child.peerBehindNAT
             tunnel = datapath.open(
                 tunnel: TunnelSpec(
-                    worker: session.worker, interface: session.gateway.interface, innerAddresses: child.grant.addresses, settings: settings,
+                    worker: session.worker, interface: session.gateway.interfaceKey, innerAddresses: child.grant.addresses, settings: settings,
                     peer: child.remote, local: child.local))
         }
         guard let tunnel else { return nil }
@@ -211,11 +221,11 @@ actor Sessions {
             byTunnel[tunnel] = nil
         }
         for child in session.children { byChild[child] = nil }
-        // Read again: the lease may have come, or gone to a successor, in the meantime. Taken out before it is given back, or a successor that comes
+        // Read again: a lease may have come, or gone to a successor, in the meantime. Taken out before it is given back, or a successor that comes
         // while it is on its way would inherit what nobody owns any more.
-        let lease = sessions[id]?.lease
-        sessions[id]?.lease = nil
-        if let lease { await addresses.release(lease) }
+        let leases = sessions[id]?.leases ?? [:]
+        sessions[id]?.leases = [:]
+        for lease in leases.values { await addresses.release(lease) }
         sessions[id] = nil
         byIdentity[session.identityBody]?.remove(id)
         if byIdentity[session.identityBody]?.isEmpty == true { byIdentity[session.identityBody] = nil }

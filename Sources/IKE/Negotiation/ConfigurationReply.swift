@@ -37,6 +37,16 @@ package struct AddressWish: Hashable, Sendable {
 
     package init() {}
 
+    /// The families that an address is asked of, IPv4 first.
+    package var families: [AddressFamily] { (ipv4 ? [.ipv4] : []) + (ipv6 ? [.ipv6] : []) }
+
+    package func preferred(_ family: AddressFamily) -> IPAddress? {
+        switch family {
+        case .ipv4: preferredIPv4
+        case .ipv6: preferredIPv6
+        }
+    }
+
     init(_ request: ConfigurationPayload) {
         for attribute in request.attributes {
             switch attribute.type {

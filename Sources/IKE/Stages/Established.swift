@@ -16,6 +16,8 @@ struct Established: ~Copyable, Sendable {
     private var rekey: IKERekey?
     /// The IKE SA that was replaced: it answers until the client has deleted it.
     private var previous: Held<Channel>?
+    /// The client has deleted it; only its last response is still repeated.
+    private var previousIsDeleted = false
     /// Key exchanges that a client may ask for (threats.md P22).
     private var keyExchanges = RateCap(perSecond: 2)
 
@@ -178,7 +180,8 @@ struct Established: ~Copyable, Sendable {
         }
         do throws(ExchangeError) {
             if request.initiatorSelectors == nil {
-                guard previous == nil, keyExchanges.admits(at: now) else { throw .temporaryFailure }
+                // Section 2.25.2: nor while a Child SA is being closed, since its Delete would go down with this SA.
+                guard previous == nil || previousIsDeleted, !channel.isClosingChild, keyExchanges.admits(at: now) else { throw .temporaryFailure }
                 rekey = try IKERekey.begin(request, messageID: id, accepting: profile.policy.transforms)
                 outputs.append(.ask(.ikeSPI))
             } else {
@@ -266,7 +269,9 @@ struct Established: ~Copyable, Sendable {
         next.deadlines[.previous] = now + Self.previousLifetime
         proposal = fresh.proposal
         keys = fresh.keys
+        if let old = previous { outputs.append(.released(responderSPI: old.value.responderSPI)) }
         previous = Held(exchange(&channel, with: next))
+        previousIsDeleted = false
         watch(at: now)
         return .established(self)
     }
@@ -280,6 +285,7 @@ struct Established: ~Copyable, Sendable {
     /// What still comes on the IKE SA that was replaced: its Delete above all.
     private consuming func receiveOnPrevious(_ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
         guard let old = previous else { return .established(self) }
+        let place = (old.value.local, old.value.remote)
         switch old.value.receive(datagram, at: now, into: &outputs) {
         case .nothing, .response: break
         case .faultyRequest(let exchange, let id, let error):
@@ -290,11 +296,17 @@ struct Established: ~Copyable, Sendable {
                 old.value.respond(exchange, id: id, [], into: &outputs)
                 let isDeleted = payloads.contains { if case .delete(let delete) = $0 { delete.protocolID == .ike } else { false } }
                 // The response may get lost: it is repeated for a while.
-                if isDeleted { channel.deadlines[.previous] = now + Lingering.lifetime }
+                if isDeleted {
+                    previousIsDeleted = true
+                    channel.deadlines[.previous] = now + Lingering.lifetime
+                }
             } else {
                 old.value.respond(exchange, id: id, error: .temporaryFailure, into: &outputs)
             }
         }
+        // A client behind a NAT may have moved with it.
+        if (old.value.local, old.value.remote) != place { (channel.local, channel.remote) = (old.value.local, old.value.remote) }
+        channel.lastHeard = max(channel.lastHeard, old.value.lastHeard)
         return .established(self)
     }
 
