@@ -60,7 +60,7 @@ struct FaultyWireTests {
         try await Scenario.run { scenario in
             var gatewaySettings = GatewaySettings()
             gatewaySettings.fragmentMTU = 512
-            gatewaySettings.selectors = (0..<32).map { "10.20.0.\($0 * 8)/29" }
+            gatewaySettings.selectors = (0..<32).map { "10.20.0.\($0 * 8)/30" }
             let (network, relay, gateway) = try await world(
                 scenario, .init(loss: 0.05, duplication: 0.2, reordering: 0.2, corruption: 0.02), seed: seed, gatewaySettings)
             let client = try await client(scenario, network, fragmentSize: 300)
