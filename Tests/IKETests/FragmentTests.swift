@@ -407,7 +407,8 @@ struct FragmentTests {
         // The same behind the payloads of a proper request.
         let request = try #require(pair.flights(.ikeSAInit, response: false, fromClient: true).first).octets
         var message = try IKEMessage(parsing: request)
-        message.payloads.append(.unknown(UnknownPayload(type: .encryptedFragment, isCritical: false, body: [0, 1, 0, 2] + [UInt8](repeating: 0, count: 24))))
+        message.payloads.append(
+            .unknown(UnknownPayload(type: .encryptedFragment, isCritical: false, body: [0, 1, 0, 2] + [UInt8](repeating: 0, count: 24))))
         pair.inject(message.encoded(), port: 500, origin: .stranger)
         #expect(pair.gateway.drops == [.malformed: 1])
         #expect(pair.gateway.entries.count == 1)
