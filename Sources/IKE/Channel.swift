@@ -30,7 +30,7 @@ struct Channel: ~Copyable, Sendable {
     /// RFC 7383; nil where the client did not say that it knows fragments.
     var fragmentation: Fragmentation?
     /// The message that is being put together: one per SA (threats.md P5).
-    var reassembly: Reassembly?
+    var reassembly: Held<Reassembly>?
     /// The digest of the first fragment of the request that was completed just now.
     var completedRequest: [UInt8]?
     /// How often the NAT before us hears of us; nil: never.

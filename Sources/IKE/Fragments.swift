@@ -159,16 +159,16 @@ extension Channel {
             return .incomplete
         }
         // None yet, or the sender has cut the message into smaller pieces.
-        if reassembly?.total != fragment.totalFragments {
-            reassembly = Reassembly(header, total: fragment.totalFragments, budget: fragmentation?.budget)
+        if reassembly?.value.total != fragment.totalFragments {
+            reassembly = Held(Reassembly(header, total: fragment.totalFragments, budget: fragmentation?.budget))
             upkeep[.reassembly] = now + (fragmentation?.timeout ?? .zero)
         }
-        guard reassembly?.add(fragment, piece, of: octets) == true else {
+        guard let current = reassembly, current.value.add(fragment, piece, of: octets) else {
             outputs.append(.dropped(.fragmentLimit))
             return .incomplete
         }
-        guard let whole = reassembly?.whole ?? nil, let first = reassembly?.first ?? nil else { return .incomplete }
-        completedRequest = header.isResponse ? nil : reassembly?.digest ?? nil
+        guard let whole = current.value.whole, let first = current.value.first else { return .incomplete }
+        completedRequest = header.isResponse ? nil : current.value.digest
         forgetFragments(ofResponse: header.isResponse)
         do throws(MessageError) {
             return .payloads(try PayloadChain.parse(first: first, whole))
@@ -179,19 +179,16 @@ extension Channel {
 
     private func objection(to fragment: EncryptedFragmentPayload, _ header: IKEHeader) -> MessageDrop? {
         guard Int(fragment.totalFragments) <= Fragments.most else { return .fragmentLimit }
-        switch reassembly {
-        case .none: return nil
-        case .some(let reassembly):
-            // Of our response's and the client's request's fragments those that came first are put together, the others will be repeated.
-            guard reassembly.isOf(header), fragment.totalFragments >= reassembly.total else { return .fragment }
-            guard fragment.totalFragments == reassembly.total else { return nil }
-            return reassembly.has(fragment.fragmentNumber) ? .fragmentRepeated : nil
-        }
+        guard let reassembly else { return nil }
+        // Of a request's and a response's fragments those that came first are put together, the others will be repeated.
+        guard reassembly.value.isOf(header), fragment.totalFragments >= reassembly.value.total else { return .fragment }
+        guard fragment.totalFragments == reassembly.value.total else { return nil }
+        return reassembly.value.has(fragment.fragmentNumber) ? .fragmentRepeated : nil
     }
 
     /// The message is complete, or came in one piece.
     mutating func forgetFragments(ofResponse isResponse: Bool) {
-        guard reassembly?.isResponse == isResponse else { return }
+        guard reassembly?.value.isResponse == isResponse else { return }
         reassembly = nil
         upkeep[.reassembly] = nil
     }

@@ -82,8 +82,7 @@ package enum Initiation {
         let first = AwaitingKeys(
             initiatorSPI: header.initiatorSPI, responderSPI: responderSPI, local: datagram.local, remote: datagram.remote, nat: nat,
             fragmentation: fragmentation, keyExchange: ours, peerKey: key.data, proposal: proposal, signed: signed, profile: profile,
-            entropy: entropy,
-            deadline: now + halfOpenLifetime)
+            entropy: entropy, deadline: now + halfOpenLifetime)
         return .accepted(
             IKESA(initiatorSPI: header.initiatorSPI, responderSPI: responderSPI, first: first),
             response: IKEDatagram(response, local: datagram.local, remote: datagram.remote))
