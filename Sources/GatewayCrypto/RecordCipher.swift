@@ -81,7 +81,8 @@ package struct RecordCipher: ~Copyable, Sendable {
         }
         switch mode {
         case .aead:
-            let valid = unsafe cipher?.expectTag(icv) == true && cipher?.authenticate(aad) == true && cipher?.transform(text) == true
+            let valid =
+                unsafe cipher?.expectTag(icv) == true && cipher?.authenticate(aad) == true && cipher?.transform(text) == true
                 && cipher?.finish() == true
             if !valid { unsafe LibCrypto.wipe(text) }  // it decrypts before it knows: unverified text goes to nobody
             return valid

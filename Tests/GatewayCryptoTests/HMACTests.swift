@@ -31,7 +31,9 @@ struct HMACTests {
         }
     }
 
-    @Test("prf+ is T1 | T2 | ..., RFC 7296 section 2.13", arguments: [PseudorandomFunction.hmacMD5, .hmacSHA1, .aesXCBC, .hmacSHA256, .hmacSHA384, .hmacSHA512])
+    @Test(
+        "prf+ is T1 | T2 | ..., RFC 7296 section 2.13",
+        arguments: [PseudorandomFunction.hmacMD5, .hmacSHA1, .aesXCBC, .hmacSHA256, .hmacSHA384, .hmacSHA512])
     func rfc7296_2_13_prfPlus(number: PseudorandomFunction) throws {
         let prf = try #require(PRF(number))
         let key = secret("000102030405060708090a0b0c0d0e0f")

@@ -110,6 +110,39 @@ struct LibraryMemoryTests {
         }
     }
 
+    @Test(
+        "threats.md P28: nothing of a private key is left in memory once it and its file are gone",
+        .disabled(if: ProcessMemory.hasSanitizer, "a sanitizer's allocator maps more than can be searched"))
+    func threat_P28_memoryAfterSigning() async {
+        await #expect(processExitsWith: .success) {
+            #expect(CryptoLibrary.wipeFreedMemory())
+            // Where in PKCS #8 the private value stands: d and p of RSA, the octets of the others.
+            let cases: [(TestKey.Kind, places: [Int])] = [
+                (.rsa(bits: 2048, exponent: 65537), [400, 600]), (.ec("P-256"), [36]), (.ec("P-384"), [35]), (.ec("P-521"), [40]),
+                (.other("ED25519"), [16]),
+            ]
+            func use(_ kind: TestKey.Kind, _ places: [Int], _ form: TestKey.Form) throws -> [DisguisedOctets] {
+                let key = TestKey(kind)
+                let plain = try key.needed(.der)
+                let parts = places.map { DisguisedOctets(plain, from: $0) }
+                let own = try PrivateKey(
+                    try key.needed(form, passphrase: "a pass phrase"), passphrase: SecretOctets(copying: Array("a pass phrase".utf8)))
+                for scheme in SignatureScheme.all where scheme.fits(own.publicKey.kind) {
+                    #expect(own.publicKey.accepts(try own.sign([1, 2, 3], by: scheme), over: [1, 2, 3], by: scheme))
+                }
+                for part in parts { #expect(try ProcessMemory.holds(part), "the search finds what is there") }
+                return parts
+            }
+            for (kind, places) in cases {
+                for form in [TestKey.Form.pem, .der, .encryptedPEM, .encryptedDER] {
+                    for part in try use(kind, places, form) {
+                        #expect(try !ProcessMemory.holds(part), "\(kind), \(form)")
+                    }
+                }
+            }
+        }
+    }
+
     @Test("Once the library is in use, it says that it is too late to wipe what it frees")
     func wipeFreedMemoryTooLate() async {
         await #expect(processExitsWith: .success) {

@@ -62,7 +62,8 @@ struct SignatureKeyTests {
         let (header, point) = (Array(p256.prefix(27)), Array(p256.suffix(64)))
         // Compressed, hybrid, infinity, off the curve, coordinates beyond the prime.
         #expect(throws: KeyError.malformed) {
-            _ = try PublicKey(subjectPublicKeyInfo: octets("3039301306072a8648ce3d020106082a8648ce3d030107032200") + [2 | point[63] & 1] + point.prefix(32))
+            _ = try PublicKey(
+                subjectPublicKeyInfo: octets("3039301306072a8648ce3d020106082a8648ce3d030107032200") + [2 | point[63] & 1] + point.prefix(32))
         }
         #expect(throws: KeyError.malformed) { _ = try PublicKey(subjectPublicKeyInfo: header.dropLast() + [6 | point[63] & 1] + point) }
         #expect(throws: KeyError.malformed) {
@@ -97,7 +98,9 @@ struct SignatureKeyTests {
             #expect(throws: KeyError.malformed, "\(name)") { _ = try PublicKey(subjectPublicKeyInfo: info + [0]) }
             #expect(throws: KeyError.self, "\(name)") { _ = try PublicKey(subjectPublicKeyInfo: info + info) }
         }
-        #expect(throws: KeyError.malformed) { _ = try PublicKey(subjectPublicKeyInfo: [0x30, 0x80] + TestKey.p256.publicOctets.dropFirst(2) + [0, 0]) }
+        #expect(throws: KeyError.malformed) {
+            _ = try PublicKey(subjectPublicKeyInfo: [0x30, 0x80] + TestKey.p256.publicOctets.dropFirst(2) + [0, 0])
+        }
     }
 
     @Test("threats.md C1: keys with octets changed at random are refused or are keys; 10^4 of each kind")

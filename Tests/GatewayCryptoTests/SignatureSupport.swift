@@ -89,8 +89,8 @@ final class TestKey: @unchecked Sendable {
     struct NoSuchForm: Error {}
 
     /// A file of the private key; throws where there is no such form.
-    func needed(_ form: Form) throws -> SecretOctets {
-        guard let file = file(form) else { throw NoSuchForm() }
+    func needed(_ form: Form, passphrase: String = "") throws -> SecretOctets {
+        guard let file = file(form, passphrase: passphrase) else { throw NoSuchForm() }
         return file
     }
 

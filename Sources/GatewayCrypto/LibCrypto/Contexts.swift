@@ -192,4 +192,3 @@ extension LibCrypto {
         return unsafe gw_cipher_expect_tag(context, base, Int32(octets.count)) == 1
     }
 }
-

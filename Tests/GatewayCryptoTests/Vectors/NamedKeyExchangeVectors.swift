@@ -339,13 +339,13 @@ let x448Multiplications: [(scalar: String, u: String, result: String)] = [
 /// RFC 7748 section 5.2 for X448: after one round and after a thousand.
 let x448Iterated = (
     once: """
-        3f482c8a9f19b01e6c46ee9711d9dc14fd4bf67af30765c2ae2b846a4d23a8cd0db897086239492caf350b51f833868b9bc2
-        b3bca9cf4113
-        """,
+    3f482c8a9f19b01e6c46ee9711d9dc14fd4bf67af30765c2ae2b846a4d23a8cd0db897086239492caf350b51f833868b9bc2
+    b3bca9cf4113
+    """,
     thousandTimes: """
-        aa3b4749d55b9daf1e5b00288826c467274ce3ebbdd5c17b975e09d4af6c67cf10d087202db88286e2b79fceea3ec353ef54
-        faa26e219f38
-        """
+    aa3b4749d55b9daf1e5b00288826c467274ce3ebbdd5c17b975e09d4af6c67cf10d087202db88286e2b79fceea3ec353ef54
+    faa26e219f38
+    """
 )
 
 /// Points of low order on Curve448, and their aliases beyond the prime.
