@@ -25,15 +25,142 @@ let tests: [SwiftSetting] = [
 
 let package = Package(
     name: "ipsec-gw",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
     targets: [
         // Floor 0: C at the edge
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CLinux", cSettings: [.define("_GNU_SOURCE")]),
 
         // Floor 1: ground
         .target(name: "Wire", swiftSettings: strict),
         .target(name: "GatewayCrypto", dependencies: ["COpenSSL", "Wire"], swiftSettings: strict),
+        .target(name: "LinuxIO", dependencies: ["CLinux", "Wire"], swiftSettings: strict),
+
+        // Floor 2: protocols, pure
+        .target(name: "IKEMessages", dependencies: ["Wire"], swiftSettings: strict),
+        .target(name: "IKE", dependencies: ["IKEMessages", "GatewayCrypto", "Wire"], swiftSettings: strict),
+        .target(name: "ESP", dependencies: ["GatewayCrypto", "Wire"], swiftSettings: strict),
+        .target(name: "AddressAssignment", dependencies: ["Wire"], swiftSettings: strict),
+
+        // Floor 3: engines
+        .target(
+            name: "StateStore", dependencies: ["Wire", .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: strict),
+        .target(name: "Datapath", dependencies: ["ESP", "GatewayCrypto", "LinuxIO", "Wire"], swiftSettings: strict),
+        .target(
+            name: "Config", dependencies: ["AddressAssignment", "ESP", "IKE", "Wire", .product(name: "Yams", package: "Yams")],
+            swiftSettings: strict),
+        .target(
+            name: "ManagementAPI",
+            dependencies: [
+                "Wire",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "Gateway",
+            dependencies: [
+                "AddressAssignment", "Config", "Datapath", "ESP", "GatewayCrypto", "IKE", "IKEMessages", "LinuxIO", "ManagementAPI", "StateStore",
+                "Wire",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "HeapModule", package: "swift-collections"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+                .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict),
+        .target(name: "RoadWarrior", dependencies: ["ESP", "GatewayCrypto", "IKEMessages", "Wire"], swiftSettings: strict),
+
+        // Floor 4: programs
+        .executableTarget(
+            name: "ipsec-gw",
+            dependencies: [
+                "Config", "Gateway", "GatewayCrypto", "LinuxIO", "ManagementAPI", "Wire",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "ipsec-gwctl",
+            dependencies: ["ManagementAPI", "Wire", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "ipsec-load",
+            dependencies: [
+                "ESP", "GatewayCrypto", "IKEMessages", "LinuxIO", "RoadWarrior", "Wire",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+
+        // What tests are made from
+        .target(name: "Lab", path: "Tests/Lab", swiftSettings: tests),
+        .target(
+            name: "GatewayTesting",
+            dependencies: ["AddressAssignment", "GatewayCrypto", "IKE", "IKEMessages", "RoadWarrior", "Wire"],
+            path: "Tests/GatewayTesting", swiftSettings: tests),
+
+        .target(name: "PacketFixtures", dependencies: ["Wire"], path: "Tests/PacketFixtures", swiftSettings: strict),
 
         // Tests
+        .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: tests),
         .testTarget(name: "GatewayCryptoTests", dependencies: ["GatewayCrypto", "COpenSSL", "Wire"], swiftSettings: tests),
+        .testTarget(name: "LinuxIOTests", dependencies: ["CLinux", "LinuxIO", "Wire"], swiftSettings: tests),
+        .testTarget(name: "IKEMessagesTests", dependencies: ["IKEMessages", "Wire"], swiftSettings: tests),
+        .testTarget(
+            name: "IKETests", dependencies: ["GatewayTesting", "IKE", "IKEMessages", "GatewayCrypto", "RoadWarrior", "Wire"],
+            swiftSettings: tests),
+        .testTarget(name: "ESPTests", dependencies: ["ESP", "GatewayCrypto", "PacketFixtures", "Wire"], swiftSettings: tests),
+        .testTarget(
+            name: "AddressAssignmentTests", dependencies: ["AddressAssignment", "GatewayTesting", "Wire"], swiftSettings: tests),
+        .testTarget(name: "StateStoreTests", dependencies: ["StateStore", "Wire"], swiftSettings: tests),
+        .testTarget(
+            name: "DatapathTests", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "PacketFixtures", "Wire"],
+            swiftSettings: tests),
+        .testTarget(
+            name: "ConfigTests", dependencies: ["AddressAssignment", "Config", "ESP", "GatewayTesting", "IKE", "Wire"],
+            exclude: ["example.yaml"], swiftSettings: tests),
+        .testTarget(name: "ManagementAPITests", dependencies: ["ManagementAPI", "Wire"], swiftSettings: tests),
+        .testTarget(
+            name: "GatewayManagementTests",
+            dependencies: [
+                "Gateway", "ManagementAPI", "Wire", "ipsec-gwctl",
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: tests),
+        .testTarget(
+            name: "RoadWarriorTests",
+            dependencies: [
+                "GatewayCrypto", "IKEMessages", "LinuxIO", "RoadWarrior", "Wire", "ipsec-load",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: tests),
+        .testTarget(name: "ScenarioTests", dependencies: ["Lab", "ipsec-gw", "ipsec-gwctl", "ipsec-load"], swiftSettings: tests),
     ]
 )

@@ -218,6 +218,13 @@ package struct LocalPool: AddressSource {
         package let resting: Int
         package let held: Int
 
+        package init(size: UInt64, live: Int, resting: Int, held: Int) {
+            self.size = size
+            self.live = live
+            self.resting = resting
+            self.held = held
+        }
+
         /// Addresses that nobody has and that are kept for nobody.
         package var free: UInt64 {
             let kept = UInt64(live + resting + held)

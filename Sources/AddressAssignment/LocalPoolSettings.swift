@@ -59,7 +59,10 @@ extension LocalPool.Settings {
 
     /// Addresses that can be given, saturating.
     package var size: UInt64 {
-        let inRanges = ranges.reduce(UInt128(0)) { $0 &+ min($1.count, UInt128(UInt64.max)) }
+        let inRanges = ranges.reduce(UInt128(0)) { sum, range in
+            let (next, overflow) = sum.addingReportingOverflow(range.count)
+            return overflow ? .max : next
+        }
         var own = reserved
         if subnet.length < subnet.family.bits - 1 {
             own.insert(subnet.address)

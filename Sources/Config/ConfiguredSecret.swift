@@ -62,8 +62,12 @@ package struct ConfiguredSecret: Hashable, Sendable {
         }
         defer { try? handle.close() }
         // A file that never ends, such as a device, is not read to its end.
-        guard let data = try? handle.read(upToCount: maximumLength + 3) else { throw .unreadable("it cannot be read") }
-        var octets = Array(data)
+        var octets: [UInt8]
+        do {
+            octets = Array(try handle.read(upToCount: maximumLength + 3) ?? Data())
+        } catch {
+            throw .unreadable("it is no file")
+        }
         if octets.last == UInt8(ascii: "\n") { octets.removeLast() }
         if octets.last == UInt8(ascii: "\r") { octets.removeLast() }
         return octets

@@ -15,6 +15,8 @@ struct Document {
     }
 
     static let maximumDuplicates = 64
+    /// Octets parsed again at most, so that a large file of one key does not take minutes.
+    private static let maximumOctets = 1 << 20
 
     init(_ text: String) throws(Failure) {
         var scalars: [Unicode.Scalar]?
@@ -28,7 +30,8 @@ struct Document {
             } catch YamlError.duplicatedKeysInMapping(let duplicates, let context) {
                 var current = scalars ?? Array(text.unicodeScalars)
                 let sign = 0xe000 + UInt32(disguised.count)
-                guard disguised.count < Self.maximumDuplicates, let name = duplicates.first,
+                guard disguised.count < Self.maximumDuplicates, text.utf8.count * (disguised.count + 1) < Self.maximumOctets,
+                    let name = duplicates.first,
                     let place = Self.place(of: name, at: context.mark, in: current), let scalar = Unicode.Scalar(sign)
                 else {
                     throw Failure(

@@ -56,8 +56,8 @@ final class Draft {
             let known = table.entries.prefix(16).map(\.name)
             let list = known.isEmpty ? "none is defined" : known.joined(separator: ", ")
             value.refuse(
-                allowed: "the name of a \(table.kind): \(list)",
-                suggestion: value.scalar.flatMap { nearMiss($0, among: table.entries.map(\.name)) })
+                allowed: "the name of \(table.kindWithArticle): \(list)",
+                suggestion: value.scalar.flatMap { nearMiss($0, among: table.entries.prefix(2000).map(\.name)) })
             return nil
         }
         names(entry.path, from: owner)
@@ -76,6 +76,7 @@ struct Table<Object> {
     }
 
     let kind: String
+    var kindWithArticle: String { ("aeiou".contains(kind.first ?? "x") ? "an " : "a ") + kind }
     private(set) var entries: [Entry] = []
     private var index: [String: Int] = [:]
 

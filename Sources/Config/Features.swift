@@ -61,7 +61,7 @@ package struct Capabilities: Sendable {
 
     /// This version.
     package static let current = Capabilities(
-        features: [.initExchangeLimit, .journald],
+        features: [.initExchangeLimit, .journald, .lockout],
         ikeEncryption: aes, espEncryption: aes,
         ikeIntegrity: sha2, espIntegrity: sha2.union([.hmacSHA1_96]),
         pseudorandomFunctions: [.hmacSHA1, .hmacSHA256, .hmacSHA384, .hmacSHA512],

@@ -73,7 +73,9 @@ extension Draft {
         for use in reader.featureUses where !capabilities.features.contains(use.feature) {
             let isNeeded = ancestors(of: use.keyPath).contains { reached.contains($0) }
             let what = use.found + " (\(use.feature.rawValue))"
-            let allowed = isNeeded ? "nothing that asks for it: a later version brings it, and run refuses until then"
+            let allowed =
+                isNeeded
+                ? "nothing that asks for it: a later version brings it, and run refuses until then"
                 : "as it is: nothing uses it; a later version brings it"
             reader.report(.warning, at: use.position, use.keyPath, found: what, allowed: allowed)
             guard isNeeded else { continue }

@@ -1,6 +1,7 @@
 /// The candidate that somebody who wrote `text` probably meant: "did you mean".
 func nearMiss(_ text: String, among candidates: some Sequence<String>) -> String? {
-    guard text.utf8.count <= 64 else { return nil }
+    // Any two ids of one or two digits are near each other.
+    guard (3...64).contains(text.utf8.count) else { return nil }
     let wanted = Array(text.lowercased().utf8)
     // A third of the letters may be wrong, so that two unrelated short words are not confused.
     let limit = max(1, wanted.count / 3)

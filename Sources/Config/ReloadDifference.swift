@@ -16,11 +16,13 @@ package struct ReloadDifference: Sendable, Equatable {
     /// Keys whose new values hold from the next start on.
     package var restarts: [String] = []
 
+    package init() {}
+
     package var isEmpty: Bool { self == ReloadDifference() }
 }
 
 extension Configuration {
-    /// What is different from an older configuration, names in order.
+    /// What is different from an older configuration, names in order. Both have their secrets resolved, or a key that changed goes unseen.
     package func difference(from old: Configuration) -> ReloadDifference {
         var difference = ReloadDifference()
         let (before, after) = (old.gateways.filter(\.isEnabled), gateways.filter(\.isEnabled))

@@ -45,7 +45,6 @@ extension Datapath {
 
         let inner = try openDevices(settings)
         let rings = RingMemory(workers: settings.workers, ringSize: settings.ringSize)
-        let forbidden = settings.gateways.map(\.address)
         let sources = settings.interfaces.map { interface in
             (
                 ipv4: interface.addresses.first { $0.address.family == .ipv4 }?.address.value ?? 0,
@@ -55,12 +54,8 @@ extension Datapath {
         var workers: [Handover<WorkerThread>] = []
         for index in 0..<settings.workers {
             guard let ports = outer[index].take(), let queues = inner[index].take(), let poller = pollers[index].take() else { continue }
-            let core = WorkerCore(
-                index: index, sad: SAD(worker: index, board: control.mailboxes[index].board, forbidden: forbidden), rings: rings,
-                routes: control.routes, sources: sources, gateways: gateways)
-            let worker = Worker(
-                core: core, outer: ports, inner: queues, batchSize: settings.batchSize, rings: rings, mailbox: control.mailboxes[index],
-                bells: bells)
+            let worker = control.worker(
+                index, outer: ports, inner: queues, gateways: gateways, sources: sources, rings: rings, batchSize: settings.batchSize)
             workers.append(Handover(try WorkerThread(worker, poller, bells[index])))
         }
         let door = Door(

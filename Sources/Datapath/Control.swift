@@ -9,7 +9,7 @@ package final class Control: Sendable {
     /// What a caller waits for.
     enum Outcome: Sendable {
         case inserted(Bool)
-        case retired
+        case retired(SACounters)
         case closed
         case passed
         case stopped
@@ -50,6 +50,7 @@ package final class Control: Sendable {
         var tickets: [UInt64: Ticket] = [:]
         var lastTicket: UInt64 = 0
         var graces: [(period: GracePeriod, ticket: UInt64, outcome: Outcome)] = []
+        var resting: [(period: GracePeriod, interface: Int, removed: [InnerRoutes.Removed])] = []
         var isStopped = false
     }
 
@@ -119,8 +120,8 @@ package final class Control: Sendable {
             guard !state.isStopped, let id = place(spec.worker, &state) else { return nil }
             let target = RouteTarget(worker: id.worker, tunnel: id.index, generation: id.generation)
             for (count, prefix) in prefixes.enumerated() where !routes[interface].insert(prefix, target) {
-                // An owner has it, or no room: what was added goes again. Its nodes rest until the table's end: a reader may be on them.
-                for added in prefixes[..<count] { _ = routes[interface].remove(added, target) }
+                // An owner has it, or no room: what was added goes again
+                withdraw(Array(prefixes[..<count]), interface, target, &state)
                 giveBack(id, &state)
                 return nil
             }
@@ -135,13 +136,19 @@ package final class Control: Sendable {
             _ = consume refused
             state.withLock { state in
                 let target = RouteTarget(worker: id.worker, tunnel: id.index, generation: id.generation)
-                for prefix in prefixes { _ = routes[interface].remove(prefix, target) }
+                withdraw(prefixes, interface, target, &state)
                 state.tunnels[id] = nil
                 giveBack(id, &state)
             }
             return nil
         }
         return id
+    }
+
+    /// Takes routes out whose session never came to be; their nodes rest until no reader can be on them.
+    private func withdraw(_ prefixes: [IPPrefix], _ interface: Int, _ target: RouteTarget, _ state: inout State) {
+        let removed = prefixes.compactMap { routes[interface].remove($0, target) }
+        state.resting.append((GracePeriod(mailboxes.map(\.passes)), interface, removed))
     }
 
     package func install(_ child: consuming ChildSASpec) async throws(DatapathError) {
@@ -199,10 +206,10 @@ package final class Control: Sendable {
         }
         guard let ticket else { return SACounters() }
         let board = mailboxes[spi.worker].board
-        guard await send(.remove(spi, ticket: ticket), to: spi.worker) else { return board.sa(spi.slot) }
-        // The slot rests at the end of the line: nothing has overwritten its counters yet
-        _ = await outcome(ticket)
-        return board.sa(spi.slot)
+        guard await send(.remove(spi, ticket: ticket), to: spi.worker), case .retired(let counters) = await outcome(ticket) else {
+            return board.sa(spi.slot)
+        }
+        return counters
     }
 
     package func close(tunnel id: TunnelID) async -> TunnelCounters {
@@ -288,12 +295,15 @@ package final class Control: Sendable {
             while let report = mailbox.reports.pop() {
                 switch consume report {
                 case .inserted(let isIn, let ticket): finished.append((ticket, .inserted(isIn)))
-                case .absent(let ticket): finished.append((ticket, .retired))
+                case .absent(let ticket): finished.append((ticket, .retired(SACounters())))
                 case .retired(let pair, let ticket):
-                    if let spi = LocalSPI(rawValue: pair.inbound.spi) { forget(spi) }
+                    // Read before the slot can have another owner
+                    if let spi = LocalSPI(rawValue: pair.inbound.spi) {
+                        if ticket != 0 { finished.append((ticket, .retired(mailbox.board.sa(spi.slot)))) }
+                        forget(spi)
+                    }
                     // The pair ends here, off the packet thread: its keys are wiped
                     _ = consume pair
-                    if ticket != 0 { finished.append((ticket, .retired)) }
                 case .closed(let tunnel, _, let ticket):
                     _ = consume tunnel
                     finished.append((ticket, .closed))
@@ -307,6 +317,12 @@ package final class Control: Sendable {
                 var grace = grace
                 guard grace.period.isOver() else { return grace }
                 over.append((grace.ticket, grace.outcome))
+                return nil
+            }
+            state.resting = state.resting.compactMap { rest in
+                var rest = rest
+                guard rest.period.isOver() else { return rest }
+                for node in rest.removed { routes[rest.interface].reclaim(node) }
                 return nil
             }
             var settled: [(UInt64, Outcome)] = over

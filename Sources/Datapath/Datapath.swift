@@ -56,7 +56,9 @@ package final class Datapath: Sendable {
 
     private static func check(_ settings: Settings) throws(DatapathError) {
         guard (1...LocalSPI.maximumWorkers).contains(settings.workers) else { throw .settings("between 1 and 64 workers, not \(settings.workers)") }
-        guard (1...16).contains(settings.gateways.count) else { throw .settings("between 1 and 16 gateway addresses, not \(settings.gateways.count)") }
+        guard (1...16).contains(settings.gateways.count) else {
+            throw .settings("between 1 and 16 gateway addresses, not \(settings.gateways.count)")
+        }
         guard (1...32).contains(settings.interfaces.count) else {
             throw .settings("between 1 and 32 private interfaces, not \(settings.interfaces.count)")
         }

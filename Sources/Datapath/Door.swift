@@ -9,6 +9,12 @@ package final class Outbox: Sendable {
         package let octets: [UInt8]
         package let local: Endpoint
         package let remote: Endpoint
+
+        package init(octets: [UInt8], local: Endpoint, remote: Endpoint) {
+            self.octets = octets
+            self.local = local
+            self.remote = remote
+        }
     }
 
     private let messages = Mutex<[Message]>([])
@@ -114,8 +120,13 @@ package struct Door<Port: PacketPort & ~Copyable>: ~Copyable {
             || control.hasGracePeriods
     }
 
-    package func descriptor(_ port: Int) -> Int32 { ports.descriptor(port) }
-    package var portCount: Int { ports.count }
+    /// What a poller waits on, with the ports' bits.
+    package var descriptors: [(bit: Int, descriptor: Int32)] {
+        (0..<ports.count).map { (bit: $0, descriptor: ports.descriptor($0)) }
+    }
+
+    /// Ports that failed, as bits.
+    package var brokenPorts: UInt64 { broken }
 
     /// Takes a batch apart: a read may join datagrams of several kinds (architecture.md), so each segment is looked at.
     private mutating func hear(isRelayed: Bool, _ now: Instant) {

@@ -48,7 +48,7 @@ struct WorkerThread: ~Copyable, Sendable {
             ready |= poller.readyBits(waiting: wait)
             if mayWait { bell.endWait() }
             // A descriptor that is ready but broken would wake us again and again
-            if worker.brokenPorts & ready != 0 { poller.forget(&worker, ready) }
+            if worker.brokenPorts & ready != 0 { poller.forget(worker.descriptors, worker.brokenPorts & ready) }
         }
     }
 }
@@ -63,7 +63,7 @@ struct DoorThread: ~Copyable, Sendable {
         self.door = door
         self.poller = poller
         self.bell = bell
-        for port in 0..<self.door.portCount { try self.poller.add(self.door.descriptor(port), token: UInt64(port)) }
+        for (bit, descriptor) in self.door.descriptors { try self.poller.add(descriptor, token: UInt64(bit)) }
     }
 
     consuming func run(until isStopping: StopFlag) {
@@ -77,6 +77,7 @@ struct DoorThread: ~Copyable, Sendable {
             let wait: Int32 = mayWait && !door.hasWork && !isStopping.isSet ? (result.isWaiting ? 1 : -1) : 0
             ready |= poller.readyBits(waiting: wait)
             if mayWait { bell.endWait() }
+            if door.brokenPorts & ready != 0 { poller.forget(door.descriptors, door.brokenPorts & ready) }
         }
     }
 }
@@ -90,10 +91,8 @@ extension Poller {
         return bits
     }
 
-    /// Watches the broken ports among `ready` no more.
-    mutating func forget(_ worker: inout Worker<UDPPort, TUNPort>, _ ready: UInt64) {
-        for (bit, descriptor) in worker.descriptors where worker.brokenPorts & ready & (1 << UInt64(bit)) != 0 {
-            try? remove(descriptor)
-        }
+    /// Watches these ports no more.
+    func forget(_ descriptors: [(bit: Int, descriptor: Int32)], _ bits: UInt64) {
+        for (bit, descriptor) in descriptors where bits & (1 << UInt64(bit)) != 0 { try? remove(descriptor) }
     }
 }

@@ -253,3 +253,19 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
     /// Ports that failed, as bits.
     package var brokenPorts: UInt64 { broken }
 }
+
+extension Control {
+    /// Worker `index` over ports of one's own: how `Datapath` makes them over sockets and devices, and tests over memory.
+    package func worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyable>(
+        _ index: Int, outer: consuming PortRow<Outer>, inner: consuming PortRow<Inner>, gateways: [Endpoint],
+        sources: [(ipv4: UInt128, ipv6: UInt128)], rings: RingMemory, batchSize: Int
+    ) -> Worker<Outer, Inner> {
+        let mailbox = mailboxes[index]
+        let core = WorkerCore(
+            index: index, sad: SAD(worker: index, board: mailbox.board, forbidden: gateways.map(\.address)), rings: rings, routes: routes,
+            sources: sources, gateways: gateways)
+        return Worker(
+            core: core, outer: outer, inner: inner, batchSize: batchSize, rings: rings, mailbox: mailbox,
+            bells: mailboxes.map(\.bell) + [doorBell])
+    }
+}

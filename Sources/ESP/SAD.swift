@@ -94,7 +94,7 @@ package struct SAD: ~Copyable, @unchecked Sendable {
 
     @_noLocks
     private mutating func open(_ packet: PacketView, slot: Int, from peer: Endpoint, at local: Endpoint, now: Instant) throws(Drop) -> Delivery {
-        guard unsafe pairs[slot].mayOpen(0) else {
+        guard unsafe pairs[slot].mayOpen else {
             tellHardLimit(slot)
             throw .exhausted
         }
@@ -117,7 +117,7 @@ package struct SAD: ~Copyable, @unchecked Sendable {
         guard unsafe tunnels[tunnel].owns(header.source, isIPv6: header.isIPv6) else { throw .spoofedSource }
         guard !isForbidden(header) else { throw .gatewayAddress }
         try unsafe pairs[slot].table.admitsInbound(header, inner)
-        guard unsafe pairs[slot].mayOpen(header.length) else {
+        guard unsafe pairs[slot].mayDeliver(header.length) else {
             tellHardLimit(slot)
             throw .exhausted
         }

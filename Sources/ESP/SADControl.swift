@@ -34,7 +34,16 @@ extension SAD {
         unsafe saCells[slot].reset()
         unsafe (pairs + slot).initialize(to: pair)
         unsafe spis[slot] = spi
+        // Nothing to wait for when what it replaces has gone already
+        let old = unsafe pairs[slot].supersedes
+        if old != 0, !holds(spi: old, in: tunnel) { unsafe pairs[slot].isOutboundReady = true }
         return true
+    }
+
+    private func holds(spi: UInt32, in tunnel: Int) -> Bool {
+        let slot = Int(spi >> 6 & 0x3_ffff)
+        guard slot < slotCapacity, unsafe spis[slot] == spi else { return false }
+        return unsafe pairs[slot].tunnel == tunnel
     }
 
     /// Takes a Child SA out. A successor that waited for the peer's first packet takes over at once.

@@ -33,10 +33,14 @@ package struct SAPair: ~Copyable, Sendable {
         isOutboundReady = supersedes == nil
     }
 
-    /// Whether the limits let one more packet of `octets` inner octets in.
+    /// Whether the limit of packets lets one more in.
+    var mayOpen: Bool {
+        @_noLocks get { packetsIn < lifetimes.hardPackets }
+    }
+
+    /// Whether the limit of octets lets so many more in.
     @_noLocks
-    func mayOpen(_ octets: Int) -> Bool {
-        guard packetsIn < lifetimes.hardPackets else { return false }
+    func mayDeliver(_ octets: Int) -> Bool {
         guard let hard = lifetimes.hardOctets else { return true }
         return octetsIn &+ UInt64(truncatingIfNeeded: octets) <= hard
     }

@@ -94,7 +94,8 @@ struct SelectorTable: ~Copyable, @unchecked Sendable {
         let receiver: Side = inbound ? .remote : .local
         guard
             matches(sender, quoted.source, quoted.sourcePort, isIPv6: quoted.isIPv6, ipProtocol: quoted.ipProtocol, hasPorts: quoted.hasPorts),
-            matches(receiver, quoted.destination, quoted.destinationPort, isIPv6: quoted.isIPv6, ipProtocol: quoted.ipProtocol, hasPorts: quoted.hasPorts)
+            matches(
+                receiver, quoted.destination, quoted.destinationPort, isIPv6: quoted.isIPv6, ipProtocol: quoted.ipProtocol, hasPorts: quoted.hasPorts)
         else { throw refusal }
     }
 

@@ -107,6 +107,7 @@ package final class Gateway: Service {
             await directory.engine(reference.shard)?.close(reference.spi, reason)
         }
         let numbers = SessionNumbers()
+        let lockouts = Lockouts()
         var engines: [IKEEngine] = []
         for (shard, mailbox) in mailboxes.enumerated() {
             engines.append(
@@ -114,7 +115,7 @@ package final class Gateway: Service {
                     shard: shard, of: count, gateways: plan.gateways,
                     environment: IKEEngine.Environment(
                         mailbox: mailbox, signals: streams[shard], door: door, datapath: datapath, sessions: sessions, log: log,
-                        entropy: entropy, numbers: numbers)))
+                        entropy: entropy, numbers: numbers, lockouts: lockouts)))
         }
         directory.fill(engines)
         return Parts(

@@ -13,6 +13,11 @@ struct Channel: ~Copyable, Sendable {
     var protection: Protection
     var requests: RequestWindow
     var outstanding: OutstandingRequest?
+    /// Between which ends the request in work came: its answer goes back the same way, wherever the client is believed to be (RFC 7296 section 2.11).
+    private var answerPath: (local: Endpoint, remote: Endpoint)
+    /// How often INFORMATIONAL requests are answered, and how often the last response is repeated (threats.md P21).
+    private var answers = RateCap()
+    private var repetitions = RateCap()
     /// Requests that wait for the window (size 1).
     var queued: [(RequestPurpose, [Payload])] = []
     var nextRequestID: UInt32 = 0
@@ -22,9 +27,28 @@ struct Channel: ~Copyable, Sendable {
     let entropy: any Entropy
     /// How liveness checks are repeated.
     let liveness: RetransmissionSchedule
+    /// The SA is being deleted: whatever is still out waits no longer than the Delete would.
+    private var isEnding = false
 
     /// Requests of our own that may wait at once.
     static let mostQueuedRequests = 8
+
+    init(
+        initiatorSPI: IKESPI, responderSPI: IKESPI, local: Endpoint, remote: Endpoint, nat: NATState, protection: consuming Protection,
+        requests: RequestWindow, lastHeard: Instant, entropy: any Entropy, liveness: RetransmissionSchedule
+    ) {
+        self.initiatorSPI = initiatorSPI
+        self.responderSPI = responderSPI
+        self.local = local
+        self.remote = remote
+        self.nat = nat
+        self.protection = protection
+        self.requests = requests
+        self.lastHeard = lastHeard
+        self.entropy = entropy
+        self.liveness = liveness
+        answerPath = (local, remote)
+    }
 
     /// What a datagram came to.
     enum Arrival {
@@ -60,12 +84,17 @@ struct Channel: ~Copyable, Sendable {
         switch requests.place(of: header.messageID, request: datagram.octets) {
         case .outside: return drop(requests.isBusy ? .stillWorking : .outsideWindow, into: &outputs)
         case .repeated(let response):
+            guard repetitions.admits(at: now) else { return drop(.rateLimited, into: &outputs) }
             outputs.append(.send(IKEDatagram(response, local: datagram.local, remote: datagram.remote)))
             return .nothing
         case .expected: break
         }
-        switch protection.open(datagram.octets, encrypted) {
-        case .unauthentic: return drop(.unauthentic, into: &outputs)
+        let unsealed = protection.open(datagram.octets, encrypted)
+        if case .unauthentic = unsealed { return drop(.unauthentic, into: &outputs) }
+        // After the ICV, so that nobody else can use up the client's share; the request stays unanswered and will come again.
+        if header.exchange == .informational, !answers.admits(at: now) { return drop(.rateLimited, into: &outputs) }
+        switch unsealed {
+        case .unauthentic: return .nothing
         case .faulty(let error):
             accepted(datagram, at: now, into: &outputs)
             return .faultyRequest(header.exchange, id: header.messageID, error)
@@ -77,6 +106,9 @@ struct Channel: ~Copyable, Sendable {
     /// The stage takes the request: its copies are dropped until `respond`, and the client is where it came from.
     mutating func accepted(_ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]) {
         requests.accept(datagram.octets)
+        answerPath = (datagram.local, datagram.remote)
+        // No further request can be numbered: the SA has outlived itself (RFC 7296 section 2.2).
+        if requests.isExhausted { deadlines[.ageOut] = now }
         heard(from: datagram, at: now, into: &outputs)
     }
 
@@ -122,7 +154,7 @@ struct Channel: ~Copyable, Sendable {
             initiatorSPI: initiatorSPI, responderSPI: responderSPI, exchange: exchange, flags: .response, messageID: id)
         guard let octets = protection.seal(header, payloads, entropy: entropy) else { return }
         requests.answered(octets)
-        outputs.append(.send(IKEDatagram(octets, local: local, remote: remote)))
+        outputs.append(.send(IKEDatagram(octets, local: answerPath.local, remote: answerPath.remote)))
     }
 
     mutating func respond(_ exchange: ExchangeType, id: UInt32, error: ExchangeError, into outputs: inout [Output]) {
@@ -135,8 +167,11 @@ struct Channel: ~Copyable, Sendable {
             if queued.count < Self.mostQueuedRequests, !queued.contains(where: { $0.0 == purpose }) { queued.append((purpose, payloads)) }
             return
         }
-        // Message ID 2^32 - 1 must not wrap: the SA has long passed its lifetime by then (RFC 7296 section 2.2).
-        guard nextRequestID < .max else { return }
+        guard nextRequestID < .max else {
+            // Message IDs must not wrap (RFC 7296 section 2.2): this SA ends now.
+            deadlines[.ageOut] = now
+            return
+        }
         let header = IKEHeader(
             initiatorSPI: initiatorSPI, responderSPI: responderSPI, exchange: .informational, flags: [], messageID: nextRequestID)
         guard let octets = protection.seal(header, payloads, entropy: entropy) else { return }
@@ -152,7 +187,18 @@ struct Channel: ~Copyable, Sendable {
         request(purpose, payloads, at: now, into: &outputs)
     }
 
+    /// From here on nothing but a Delete is to be sent, and what is out before it is hurried.
+    mutating func beginEnding(at now: Instant) {
+        isEnding = true
+        queued.removeAll()
+        deadlines.clear()
+        guard outstanding != nil else { return }
+        outstanding?.attempts = 1
+        deadlines[.retransmit] = RetransmissionSchedule.delete.pause(after: 1).map { now + $0 }
+    }
+
     private func schedule(_ purpose: RequestPurpose) -> RetransmissionSchedule {
+        if isEnding { return .delete }
         switch purpose {
         case .liveness: return liveness
         case .deleteIKESA: return .delete

@@ -1,6 +1,6 @@
 import GatewayCrypto
 import IKEMessages
-import Wire
+package import Wire
 
 /// Where the nonce and a leading cookie lie in an IKE_SA_INIT request; found without parsing anything else.
 struct InitGlance {
@@ -87,9 +87,11 @@ struct CookieSecrets: ~Copyable, Sendable {
     private static func value(
         _ mac: inout KeyedHMAC, version: UInt8, nonce: ArraySlice<UInt8>, spi: IKESPI, address: IPAddress
     ) -> [UInt8]? {
-        var input = Array(nonce)
+        // Of known length each, so that no nonce can take the place of an address.
+        var input: [UInt8] = [UInt8(address.octets.count)]
         input += address.octets
         input.append(bigEndian: spi)
+        input += nonce
         var digest = [UInt8](repeating: 0, count: 32)
         let done = unsafe input.withUnsafeBytes { text in
             unsafe digest.withUnsafeMutableBytes { unsafe mac.compute(text, into: $0) }
@@ -99,7 +101,7 @@ struct CookieSecrets: ~Copyable, Sendable {
 }
 
 /// How often strangers get error notifies: a bucket per source and one for all (threats.md C10, P9).
-struct ErrorLimit: Sendable {
+package struct ErrorLimit: Sendable {
     private var buckets: [IPAddress: (tokens: Int, since: Instant)] = [:]
     private var all: (tokens: Int, since: Instant)
 
@@ -108,11 +110,11 @@ struct ErrorLimit: Sendable {
     static let period = Duration.seconds(1)
     static let mostSources = 4096
 
-    init(at now: Instant) {
+    package init(at now: Instant) {
         all = (Self.total, now)
     }
 
-    mutating func admits(_ source: IPAddress, at now: Instant) -> Bool {
+    package mutating func admits(_ source: IPAddress, at now: Instant) -> Bool {
         if now - all.since >= Self.period {
             all = (Self.total, now)
             buckets.removeAll(keepingCapacity: true)

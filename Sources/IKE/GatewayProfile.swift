@@ -40,6 +40,7 @@ extension GatewayProfile {
     /// Attributes that are sent unasked (RAD-11).
     var unsolicited: Set<ConfigurationAttributeType> {
         var types: Set<ConfigurationAttributeType> = []
+        if policy.relayUnsolicited.ip4Netmask { types.insert(.internalIP4Netmask) }
         if policy.relayUnsolicited.ip4DNS { types.insert(.internalIP4DNS) }
         if policy.relayUnsolicited.ip6DNS { types.insert(.internalIP6DNS) }
         return types

@@ -19,6 +19,8 @@ package import Wire
 package struct IKESA: ~Copyable, Sendable {
     package let initiatorSPI: IKESPI
     package let responderSPI: IKESPI
+    /// The algorithms that IKE_SA_INIT settled.
+    package let proposal: IKEProposal
     private var stage: Stage
 
     enum Stage: ~Copyable, Sendable {
@@ -36,6 +38,7 @@ package struct IKESA: ~Copyable, Sendable {
     init(initiatorSPI: IKESPI, responderSPI: IKESPI, first: consuming AwaitingKeys) {
         self.initiatorSPI = initiatorSPI
         self.responderSPI = responderSPI
+        proposal = first.proposal
         stage = .awaitingKeys(first)
     }
 

@@ -133,6 +133,8 @@ package struct Refusal: Equatable, Sendable {
     package let cause: String
     /// What the client was told.
     package let error: ExchangeError
+    /// The client tried to prove itself and could not: what a lockout counts (features.md X-12).
+    package var isFailedProof = false
 }
 
 /// Why a session ended; accounting's Acct-Terminate-Cause follows from it (RAD-7).

@@ -1,6 +1,6 @@
 package import GatewayCrypto
-package import Wire
 package import IKEMessages
+package import Wire
 
 /// The key derivations of RFC 7296 sections 2.14, 2.15 and 2.17, written out here once more so that the gateway's cannot agree with itself.
 package enum Derivation {

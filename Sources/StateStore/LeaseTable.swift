@@ -1,7 +1,24 @@
-import AddressAssignment
 import Foundation
 import GRDB
-import Wire
+package import Wire
+
+/// Who had, or has, an address.
+package struct LeaseRow: Hashable, Sendable {
+    package var server: String
+    package var pool: String
+    package var address: IPAddress
+    package var identity: String
+    /// Some session owned it when this was written.
+    package var isLive: Bool
+
+    package init(server: String, pool: String, address: IPAddress, identity: String, isLive: Bool) {
+        self.server = server
+        self.pool = pool
+        self.address = address
+        self.identity = identity
+        self.isLive = isLive
+    }
+}
 
 /// Table `lease`: one row for each pool and address; the identity is UTF-8 that may hold a NUL, hence no TEXT. A row that is written again goes to the end, so rows stand in the order of their last change.
 enum LeaseTable {
@@ -20,32 +37,31 @@ enum LeaseTable {
                 """)
     }
 
-    static func store(_ record: LeaseRecord, _ database: Database) throws {
+    static func write(_ row: LeaseRow, _ database: Database) throws {
         try database.cachedStatement(
             sql: "INSERT OR REPLACE INTO lease (server, pool, address, identity, live) VALUES (?, ?, ?, ?, ?)"
         ).execute(arguments: [
-            record.pool.server, record.pool.pool, Data(record.address.octets), Data(record.identity.utf8), record.isLive,
+            row.server, row.pool, Data(row.address.octets), Data(row.identity.utf8), row.isLive,
         ])
     }
 
-    static func forget(_ record: LeaseRecord, _ database: Database) throws {
+    static func remove(_ row: LeaseRow, _ database: Database) throws {
         try database.cachedStatement(sql: "DELETE FROM lease WHERE server = ? AND pool = ? AND address = ?")
-            .execute(arguments: [record.pool.server, record.pool.pool, Data(record.address.octets)])
+            .execute(arguments: [row.server, row.pool, Data(row.address.octets)])
     }
 
     /// Throws `StateStoreError.Damage` for a row that this program cannot have written.
-    static func all(_ database: Database) throws -> [LeaseRecord] {
+    static func all(_ database: Database) throws -> [LeaseRow] {
         let rows = try Row.fetchCursor(database, sql: "SELECT server, pool, address, identity, live FROM lease ORDER BY id")
-        var records: [LeaseRecord] = []
+        var leases: [LeaseRow] = []
         while let row = try rows.next() {
             guard let server = String.fromDatabaseValue(row[0]), let pool = String.fromDatabaseValue(row[1]),
                 let octets = Data.fromDatabaseValue(row[2]), let address = IPAddress(octets: octets),
-                let identity = Data.fromDatabaseValue(row[3]).flatMap({ String(validating: $0, as: UTF8.self) }), let isLive = Bool.fromDatabaseValue(row[4])
+                let identity = Data.fromDatabaseValue(row[3]).flatMap({ String(validating: $0, as: UTF8.self) }),
+                let isLive = Bool.fromDatabaseValue(row[4])
             else { throw StateStoreError.Damage() }
-            records.append(
-                LeaseRecord(
-                    pool: PoolName(server: server, pool: pool), address: address, identity: identity, isLive: isLive))
+            leases.append(LeaseRow(server: server, pool: pool, address: address, identity: identity, isLive: isLive))
         }
-        return records
+        return leases
     }
 }

@@ -40,8 +40,10 @@ extension StateStore {
     private static func prepare(directory: String, path: String) throws(StateStoreError) {
         if unsafe mkdir(directory, 0o700) != 0, errno != EEXIST { throw .directory(directory, errno) }
         let descriptor = unsafe Foundation.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else { throw errno == EACCES || errno == ENOENT || errno == ENOTDIR || errno == EROFS
-            ? .directory(directory, errno) : .file(path, errno) }
+        guard descriptor >= 0 else {
+            throw errno == EACCES || errno == ENOENT || errno == ENOTDIR || errno == EROFS
+                ? .directory(directory, errno) : .file(path, errno)
+        }
         defer { Foundation.close(descriptor) }
         guard fchmod(descriptor, 0o600) == 0 else { throw .file(path, errno) }
     }

@@ -1,14 +1,11 @@
-package import AddressAssignment
-import Foundation
 import GRDB
-import Wire
 
 /// One thing to remember.
 package enum StateChange: Hashable, Sendable {
-    /// Writes the record, over an older one of its pool and address.
-    case store(LeaseRecord)
-    /// Removes the record of this pool and address.
-    case forget(LeaseRecord)
+    /// Writes the row, over an older one of its pool and address.
+    case write(LeaseRow)
+    /// Removes the row of this pool and address.
+    case remove(LeaseRow)
 }
 
 /// What survives the daemon and the machine: SQLite in the state directory. A change is on the disk when `commit` returns.
@@ -70,8 +67,8 @@ package actor StateStore {
         try result.get()
     }
 
-    /// Every lease record, in the order in which they were last written. Blocks; for the start.
-    package nonisolated func leases() throws(StateStoreError) -> [LeaseRecord] {
+    /// Every lease, in the order in which they were last written. Blocks; for the start.
+    package nonisolated func leaseRows() throws(StateStoreError) -> [LeaseRow] {
         do {
             return try database.read { try LeaseTable.all($0) }
         } catch {
@@ -125,8 +122,8 @@ package actor StateStore {
             try await database.write { database in
                 for change in changes {
                     switch change {
-                    case .store(let record): try LeaseTable.store(record, database)
-                    case .forget(let record): try LeaseTable.forget(record, database)
+                    case .write(let row): try LeaseTable.write(row, database)
+                    case .remove(let row): try LeaseTable.remove(row, database)
                     }
                 }
             }

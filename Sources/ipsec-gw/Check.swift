@@ -13,12 +13,6 @@ struct Check: ParsableCommand {
         let (configuration, problems) = Configuration.load(text: text, file: file)
         var all = problems
         if let configuration {
-            all += configuration.unsupported.map { problem in
-                // Not an error of the file: another version runs it.
-                var warning = problem
-                warning.severity = .warning
-                return warning
-            }
             all += configuration.examineReferences()
         }
         for problem in all.sorted(by: { $0.position < $1.position }) { print(problem) }

@@ -17,7 +17,9 @@ struct Run: AsyncParsableCommand {
 
     func run() async throws {
         // Before the first use of the library: what it frees is wiped from here on (threats.md P28).
-        guard CryptoLibrary.wipeFreedMemory() else { throw CleanFailure("ipsec-gw: the cryptographic library was used before it could be told to wipe") }
+        guard CryptoLibrary.wipeFreedMemory() else {
+            throw CleanFailure("ipsec-gw: the cryptographic library was used before it could be told to wipe")
+        }
         let configuration = try load()
         let log = GatewayLog(
             format: GatewayLog.Format(rawValue: configuration.management.logFormat.rawValue) ?? .text,
@@ -49,7 +51,9 @@ struct Run: AsyncParsableCommand {
         var all = problems
         var result = loaded
         if var configuration = loaded {
-            all += configuration.unsupported
+            // What `check` warns of, because a later version brings it, stops a run: accepted and ignored is nothing.
+            let stopping = Set(configuration.unsupported.map { [$0.keyPath, $0.found] })
+            all = problems.filter { !stopping.contains([$0.keyPath, $0.found]) } + configuration.unsupported
             all += configuration.resolveSecrets()
             result = configuration
         }

@@ -103,7 +103,8 @@ struct SecurityAssociations: AsyncParsableCommand {
             let modes = [sa.extendedSequenceNumbers ? "esn" : "", sa.udpEncapsulation ? "udp" : ""]
             table.append([
                 [session], ["in  \(sa.inboundSPI)", "out \(sa.outboundSPI)"],
-                [joined([sa.encryption, sa.integrity]), joined(modes)], [String(sa.sequenceIn), String(sa.sequenceOut)], [String(sa.packetsIn), String(sa.packetsOut)],
+                [joined([sa.encryption, sa.integrity]), joined(modes)], [String(sa.sequenceIn), String(sa.sequenceOut)],
+                [String(sa.packetsIn), String(sa.packetsOut)],
                 ["\(sa.replay.window)", "\(sa.replay.recent)"],
                 sa.localSelectors.map { "local \($0)" } + sa.remoteSelectors.map { "remote \($0)" },
                 [left(sa.remainingSeconds)], [String(sa.worker)],

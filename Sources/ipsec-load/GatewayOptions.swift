@@ -12,7 +12,8 @@ struct GatewayOptions: ParsableArguments {
     @Option(help: "Preshared key.")
     var psk: String
 
-    @Option(name: .customLong("id"), help: "Our identity: address, user@name, host.name, or a key id. With several clients `%n` is the client's number.")
+    @Option(
+        name: .customLong("id"), help: "Our identity: address, user@name, host.name, or a key id. With several clients `%n` is the client's number.")
     var identity: String
 
     @Option(name: .customLong("remote-id"), help: "Identity that the gateway must have; without it any that knows the key.")
@@ -30,7 +31,8 @@ struct GatewayOptions: ParsableArguments {
     @Option(name: .customLong("nat-port"), help: "The gateway's port for IKE and ESP in UDP.")
     var natPort: UInt16 = 4500
 
-    @Flag(name: .customLong("yes-this-is-my-gateway"), help: "Go on although the target is not loopback and this is the host's own network namespace.")
+    @Flag(
+        name: .customLong("yes-this-is-my-gateway"), help: "Go on although the target is not loopback and this is the host's own network namespace.")
     var confirmed = false
 
     /// The options as the client needs them.

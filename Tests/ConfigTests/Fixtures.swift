@@ -1,6 +1,8 @@
 import Config
 import Foundation
+import IKE
 import Testing
+import Wire
 
 enum Fixtures {
     private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
@@ -78,7 +80,17 @@ enum Fixtures {
 
         """
 
-    static func load(_ text: String, _ capabilities: Capabilities = .current) -> (configuration: Configuration?, problems: [Problem]) {
+    /// A version that can do nothing beyond PSK over IPv4, so that the tests hold for every version.
+    static let bare: Capabilities = {
+        let aes = [128, 192, 256].map { EncryptionChoice(.aesCBC, keyBits: $0) } + [128, 256].map { EncryptionChoice(.aesGCM16, keyBits: $0) }
+        let sha2: Set<IntegrityAlgorithm> = [.hmacSHA256_128, .hmacSHA384_192, .hmacSHA512_256]
+        return Capabilities(
+            features: [], ikeEncryption: Set(aes), espEncryption: Set(aes), ikeIntegrity: sha2, espIntegrity: sha2.union([.hmacSHA1_96]),
+            pseudorandomFunctions: [.hmacSHA256, .hmacSHA384, .hmacSHA512],
+            keyExchange: [.x25519, .ecp256, .ecp384, .ecp521, .modp2048, .modp3072, .modp4096])
+    }()
+
+    static func load(_ text: String, _ capabilities: Capabilities = bare) -> (configuration: Configuration?, problems: [Problem]) {
         Configuration.load(text: text, file: "gw.yaml", supporting: capabilities)
     }
 

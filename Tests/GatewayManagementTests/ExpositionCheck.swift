@@ -7,7 +7,8 @@ enum ExpositionCheck {
     static func run(_ text: String) throws -> [String: Double] {
         #expect(text.isEmpty || text.hasSuffix("\n"))
         #expect(text.utf8.allSatisfy { $0 == 0x0a || (0x20...0x7e).contains($0) })
-        let sample = try Regex(#"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{([a-zA-Z_][a-zA-Z0-9_]*="([^"\\]|\\\\|\\"|\\n)*"(,|(?=\})))*\})? (NaN|[+-]Inf|[-+0-9.eE]+)$"#)
+        let sample = try Regex(
+            #"^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{([a-zA-Z_][a-zA-Z0-9_]*="([^"\\]|\\\\|\\"|\\n)*"(,|(?=\})))*\})? (NaN|[+-]Inf|[-+0-9.eE]+)$"#)
         let declaration = try Regex(#"^# TYPE ([a-zA-Z_:][a-zA-Z0-9_:]*) (counter|gauge|histogram)$"#)
         let help = try Regex(#"^# HELP ([a-zA-Z_:][a-zA-Z0-9_:]*) ([^\\]|\\\\|\\n)*$"#)
         var kinds: [String: String] = [:]

@@ -139,7 +139,8 @@ struct Daemon {
             change(&settings)
             let gateway = FakeGateway(state)
             let metrics = MetricsRegistry()
-            let server = ManagementServer(settings: settings, source: gateway, metrics: metrics, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            let server = ManagementServer(
+                settings: settings, source: gateway, metrics: metrics, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
             let services = ServiceGroup(services: [server], logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
             let running = Task { try await services.run() }
             do {

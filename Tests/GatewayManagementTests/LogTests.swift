@@ -116,7 +116,9 @@ struct LogTests {
 
     @Test func textForm() throws {
         log.logger("test").warning("it is \"so\"", metadata: ["reason": "r"])
-        #expect(try lines[0].text.wholeMatch(of: Regex(#"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z warning it is "so" reason=r"#)) != nil, "\(lines[0].text)")
+        #expect(
+            try lines[0].text.wholeMatch(of: Regex(#"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z warning it is "so" reason=r"#)) != nil, "\(lines[0].text)"
+        )
         #expect(lines[0].prefixed == #"<4>it is "so" reason=r"#)
     }
 
@@ -194,7 +196,9 @@ struct JournalTests {
             var journal = try #require(RawSocket.datagram(path))
             logger.error("first", metadata: ["session": "7", "octets-in": "5"])
             log.flush()
-            #expect(receive(journal) == "MESSAGE=first session=7 octets-in=5\nPRIORITY=3\nSYSLOG_IDENTIFIER=ipsec-gw\nIPSEC_GW_SESSION=7\nIPSEC_GW_OCTETS_IN=5\n")
+            #expect(
+                receive(journal)
+                    == "MESSAGE=first session=7 octets-in=5\nPRIORITY=3\nSYSLOG_IDENTIFIER=ipsec-gw\nIPSEC_GW_SESSION=7\nIPSEC_GW_OCTETS_IN=5\n")
 
             // A journal that was started again has another socket.
             close(journal)

@@ -69,7 +69,9 @@ struct ManagementServerTests {
     @Test func threat_C3_bodyIsCapped() async throws {
         try await Daemon.with(.everyday, { $0.limits.bodyOctets = 1000 }) { daemon in
             for head in ["content-length: 5000", "transfer-encoding: chunked"] {
-                let body = head.hasPrefix("transfer") ? "1388\r\n" + String(repeating: "a", count: 5000) + "\r\n0\r\n\r\n" : String(repeating: "a", count: 5000)
+                let body =
+                    head.hasPrefix("transfer")
+                    ? "1388\r\n" + String(repeating: "a", count: 5000) + "\r\n0\r\n\r\n" : String(repeating: "a", count: 5000)
                 let answer = try await ask(daemon, "POST /v1/sessions/clear HTTP/1.1\r\nhost: x\r\n\(head)\r\n\r\n\(body)")
                 let (status, error) = verdict(answer)
                 #expect(status == 413 && error != nil, "\(answer)")

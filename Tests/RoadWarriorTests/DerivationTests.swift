@@ -90,9 +90,10 @@ struct ProposalTextTests {
     @Test func defaultsAreWhatTheySay() {
         #expect(ProposalText.ikeDefault.count == 2 && ProposalText.espDefault.count == 2)
         #expect(ProposalText.ikeDefault.allSatisfy { proposal in proposal.transforms.contains { $0.type == .keyExchange } })
-        #expect(ProposalText.espDefault.allSatisfy { proposal in
-            proposal.transforms.filter { $0.type == .sequenceNumbers }.map(\.id) == [1, 0]
-        })
+        #expect(
+            ProposalText.espDefault.allSatisfy { proposal in
+                proposal.transforms.filter { $0.type == .sequenceNumbers }.map(\.id) == [1, 0]
+            })
     }
 
     @Test func transformsInOrder() throws {

@@ -1,9 +1,10 @@
 import ArgumentParser
 import IKEMessages
 import RoadWarrior
-@testable import ipsec_load
 import Testing
 import Wire
+
+@testable import ipsec_load
 
 /// What `ipsec-load` decides before it sends anything.
 struct LoadProgramTests {

@@ -1,8 +1,9 @@
 import GatewayCrypto
 import IKEMessages
-@testable import RoadWarrior
 import Testing
 import Wire
+
+@testable import RoadWarrior
 
 /// ESP of the client, RFC 4303, against packets made here by hand.
 struct PacketTests {

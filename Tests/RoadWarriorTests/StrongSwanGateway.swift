@@ -107,8 +107,13 @@ final class StrongSwanGateway {
             charon-systemd {
               load = aesni aes des sha2 sha1 md5 random nonce openssl gmp curve25519 hmac kdf gcm kernel-libipsec kernel-netlink socket-default vici
               plugins { vici { socket = unix://\(socket) } }
-              filelog { stdout { default = 1
-                flush_line = yes } }
+              filelog {
+                log {
+                  path = \(folder.path)/log
+                  default = 1
+                  flush_line = yes
+                }
+              }
               journal { default = -1 }
             }
             """.utf8
@@ -167,7 +172,9 @@ final class StrongSwanGateway {
     private var environment: [String: String] {
         ["STRONGSWAN_CONF": folder.appendingPathComponent("strongswan.conf").path]
     }
-    var log: String { process?.output ?? "" }
+    var log: String {
+        (try? String(contentsOf: folder.appendingPathComponent("log"), encoding: .utf8)) ?? process?.output ?? ""
+    }
 
     func swanctl(_ words: String...) throws -> Outcome {
         let running = try Running(

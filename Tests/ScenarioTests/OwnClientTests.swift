@@ -11,7 +11,8 @@ import Testing
 struct OwnClientTests {
     private func connect(_ road: Road, _ more: String...) async throws -> LabProcess {
         let target = [
-            "connect", "--yes-this-is-my-gateway", "--gateway", RoadNetwork.gatewayAddress, "--psk", GatewaySettings.psk, "--id", "carol.test", "--remote-id", "gw.test",
+            "connect", "--yes-this-is-my-gateway", "--gateway", RoadNetwork.gatewayAddress, "--psk", GatewaySettings.psk, "--id", "carol.test",
+            "--remote-id", "gw.test",
         ]
         return try await road.network.clients[0].start("ipsec-load", [try Programs.path("ipsec-load")] + target + more)
     }
@@ -69,7 +70,8 @@ struct OwnClientTests {
             let road = try await Road.build(scenario)
             let result = try await scenario.run(
                 [
-                    try Programs.path("ipsec-load"), "setup", "--yes-this-is-my-gateway", "--gateway", RoadNetwork.gatewayAddress, "--psk", GatewaySettings.psk,
+                    try Programs.path("ipsec-load"), "setup", "--yes-this-is-my-gateway", "--gateway", RoadNetwork.gatewayAddress, "--psk",
+                    GatewaySettings.psk,
                     "--id", "load%n.test", "--remote-id", "gw.test", "--rate", "20", "--clients", "40", "--for", "5s", "--json",
                 ], in: road.network.clients[0], timeout: .seconds(60))
             #expect(result.succeeded, "\(result.output)")

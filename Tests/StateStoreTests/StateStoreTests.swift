@@ -1,4 +1,3 @@
-import AddressAssignment
 import Foundation
 import StateStore
 import Testing
@@ -28,10 +27,8 @@ private final class Directory {
     }
 }
 
-private let pool = PoolName(server: "rw", pool: "staff")
-
-private func record(_ number: Int, _ identity: String = "alice", isLive: Bool = true) -> LeaseRecord {
-    LeaseRecord(pool: pool, address: IPAddress(v4: 0x0a14_0000 + UInt32(number)), identity: identity, isLive: isLive)
+private func row(_ number: Int, _ identity: String = "alice", isLive: Bool = true) -> LeaseRow {
+    LeaseRow(server: "rw", pool: "staff", address: IPAddress(v4: 0x0a14_0000 + UInt32(number)), identity: identity, isLive: isLive)
 }
 
 @Suite("State that survives anything")
@@ -39,14 +36,14 @@ struct StateStoreTests {
     @Test func leasesComeBackInTheOrderOfTheirLastChange() async throws {
         let directory = try Directory()
         let store = try StateStore(directory: directory.path)
-        try await store.commit([.store(record(1)), .store(record(2, "böb\u{0}'; DROP TABLE lease;--"))])
-        try await store.commit([.store(record(3)), .store(record(1, isLive: false))])
-        try await store.commit([.forget(record(3))])
-        let v6 = LeaseRecord(pool: pool, address: try #require(IPAddress("2001:db8::1")), identity: "c", isLive: true)
-        try await store.commit([.store(v6)])
+        try await store.commit([.write(row(1)), .write(row(2, "böb\u{0}'; DROP TABLE lease;--"))])
+        try await store.commit([.write(row(3)), .write(row(1, isLive: false))])
+        try await store.commit([.remove(row(3))])
+        let v6 = LeaseRow(server: "rw", pool: "staff", address: try #require(IPAddress("2001:db8::1")), identity: "c", isLive: true)
+        try await store.commit([.write(v6)])
         try await store.close()
         let again = try StateStore(directory: directory.path)
-        #expect(try again.leases() == [record(2, "böb\u{0}'; DROP TABLE lease;--"), record(1, isLive: false), v6])
+        #expect(try again.leaseRows() == [row(2, "böb\u{0}'; DROP TABLE lease;--"), row(1, isLive: false), v6])
         try await again.close()
     }
 
@@ -55,7 +52,7 @@ struct StateStoreTests {
         let store = try StateStore(directory: directory.path, window: .milliseconds(10))
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<500 {
-                group.addTask { try await store.commit([.store(record(number))]) }
+                group.addTask { try await store.commit([.write(row(number))]) }
             }
             try await group.waitForAll()
         }
@@ -63,7 +60,7 @@ struct StateStoreTests {
         print("500 commits in \(statistics.transactions) transactions")
         #expect(statistics.changes == 500)
         #expect((1...60).contains(statistics.transactions))
-        #expect(try store.leases().count == 500)
+        #expect(try store.leaseRows().count == 500)
         try await store.close()
     }
 
@@ -72,7 +69,7 @@ struct StateStoreTests {
         let store = try StateStore(directory: directory.path)
         var times: [Duration] = []
         for number in 0..<20 {
-            times.append(try await ContinuousClock().measure { try await store.commit([.store(record(number))]) })
+            times.append(try await ContinuousClock().measure { try await store.commit([.write(row(number))]) })
         }
         let median = times.sorted()[10]
         print("one commit takes \(median)")
@@ -86,11 +83,11 @@ struct StateStoreTests {
         let directory = try Directory()
         let store = try StateStore(directory: directory.path)
         for number in 0..<50 {
-            try await store.commit([.store(record(number, "user\(number)"))])
+            try await store.commit([.write(row(number, "user\(number)"))])
             guard number % 10 == 9 else { continue }
             let crashed = try directory.crashed()
             let after = try StateStore(directory: crashed.path)
-            #expect(try after.leases() == (0...number).map { record($0, "user\($0)") })
+            #expect(try after.leaseRows() == (0...number).map { row($0, "user\($0)") })
             try await after.close()
         }
         try await store.close()
@@ -103,7 +100,7 @@ struct StateStoreTests {
         let writer = Task { () -> Int in
             var written = 0
             while !Task.isCancelled, written < 5000 {
-                try await store.commit([.store(record(written))])
+                try await store.commit([.write(row(written))])
                 written += 1
             }
             return written
@@ -115,12 +112,12 @@ struct StateStoreTests {
             let acknowledged = await store.statistics.changes
             let crashed = try directory.crashed()
             let after = try StateStore(directory: crashed.path)
-            #expect(try after.leases().count >= acknowledged)
+            #expect(try after.leaseRows().count >= acknowledged)
             try await after.close()
         }
         writer.cancel()
         let written = try await writer.value
-        #expect(try store.leases().count == written)
+        #expect(try store.leaseRows().count == written)
         try await store.close()
     }
 
@@ -129,7 +126,7 @@ struct StateStoreTests {
         let path = directory.path + "/" + StateStore.fileName
         _ = FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o644])
         let store = try StateStore(directory: directory.path)
-        try await store.commit([.store(record(1))])
+        try await store.commit([.write(row(1))])
         for name in try FileManager.default.contentsOfDirectory(atPath: directory.path) {
             let attributes = try FileManager.default.attributesOfItem(atPath: directory.path + "/" + name)
             #expect((attributes[.posixPermissions] as? NSNumber)?.intValue == 0o600, "\(name)")
@@ -140,7 +137,7 @@ struct StateStoreTests {
     @Test func aMissingDirectoryIsMade() async throws {
         let directory = try Directory()
         let store = try StateStore(directory: directory.path + "/new")
-        try await store.commit([.store(record(1))])
+        try await store.commit([.write(row(1))])
         try await store.close()
     }
 
@@ -175,7 +172,7 @@ struct StateStoreTests {
     func trouble_randomDamage(seed: Int) async throws {
         let directory = try Directory()
         let store = try StateStore(directory: directory.path)
-        try await store.commit((0..<200).map { .store(record($0)) })
+        try await store.commit((0..<200).map { .write(row($0)) })
         try await store.close()
         let path = directory.path + "/" + StateStore.fileName
         var octets = try Data(contentsOf: URL(fileURLWithPath: path))
@@ -187,8 +184,8 @@ struct StateStoreTests {
         try octets.write(to: URL(fileURLWithPath: path))
         do {
             let damaged = try StateStore(directory: directory.path)
-            _ = try? damaged.leases()
-            do { try await damaged.commit([.store(record(7))]) } catch { #expect(!error.description.isEmpty) }
+            _ = try? damaged.leaseRows()
+            do { try await damaged.commit([.write(row(7))]) } catch { #expect(!error.description.isEmpty) }
             try? await damaged.close()
         } catch {
             #expect(!error.description.isEmpty, "seed \(seed)")
@@ -199,13 +196,13 @@ struct StateStoreTests {
         let directory = try Directory()
         let store = try StateStore(directory: directory.path)
         try await store.close()
-        await #expect(throws: StateStoreError.closed) { try await store.commit([.store(record(1))]) }
+        await #expect(throws: StateStoreError.closed) { try await store.commit([.write(row(1))]) }
     }
 
     @Test func trouble_tooManyWaitingAreRefused() async throws {
         let directory = try Directory()
         let store = try StateStore(directory: directory.path)
-        let flood = (0...StateStore.maximumWaiting).map { StateChange.store(record($0)) }
+        let flood = (0...StateStore.maximumWaiting).map { StateChange.write(row($0)) }
         await #expect(throws: StateStoreError.overloaded) { try await store.commit(flood) }
         try await store.close()
     }
@@ -214,19 +211,19 @@ struct StateStoreTests {
     @Test func trouble_aFullDisk() async throws {
         let directory = try Directory()
         let small = try StateStore(directory: directory.path, maximumSize: 1 << 17)
-        try await small.commit([.store(record(0))])
+        try await small.commit([.write(row(0))])
         await #expect(throws: StateStoreError.diskFull(path: small.path)) {
             for number in 1..<5000 {
-                try await small.commit((0..<50).map { .store(record(number * 50 + $0, String(repeating: "x", count: 200))) })
+                try await small.commit((0..<50).map { .write(row(number * 50 + $0, String(repeating: "x", count: 200))) })
             }
         }
-        let kept = try small.leases()
+        let kept = try small.leaseRows()
         #expect(kept.count % 50 == 1, "all of a commit or nothing")
-        try await small.commit([.forget(record(50)), .store(record(0, "bob"))])
+        try await small.commit([.remove(row(50)), .write(row(0, "bob"))])
         try await small.close()
         let large = try StateStore(directory: directory.path)
-        try await large.commit((100_000..<100_500).map { .store(record($0)) })
-        #expect(try large.leases().contains(record(0, "bob")))
+        try await large.commit((100_000..<100_500).map { .write(row($0)) })
+        #expect(try large.leaseRows().contains(row(0, "bob")))
         try await large.close()
     }
 }

@@ -57,7 +57,31 @@ extension Draft {
                     allowed: "one gateway on each address; \(owner) has it")
             }
             owners[address] = entry.name
+            checkReach(gateway, entry)
             checkLifetimes(gateway, entry)
+        }
+    }
+
+    /// Its address is no client's, and its pools suit the interfaces of its clients too.
+    private func checkReach(_ gateway: GatewayConfiguration, _ entry: Table<GatewayConfiguration>.Entry) {
+        for name in [gateway.ipv4Pool, gateway.ipv6Pool].compactMap({ $0 }) {
+            guard let pool = configuration.pool(name) else { continue }
+            if case .fixed(let address) = gateway.address, pool.ranges.contains(where: { $0.contains(address) }) {
+                reader.report(
+                    at: entry.position, entry.path + ".local.gateway-address", found: address.description,
+                    allowed: "an address outside the pool \(name)")
+            }
+            let database = configuration.clientDatabases.first { $0.name == gateway.clientDatabase?.name }
+            for client in database?.clients ?? [] {
+                guard let service = client.service, let device = client.interface,
+                    let interface = configuration.interface(InterfaceName(service: service, interface: device)),
+                    !interface.addresses.contains(where: { $0.prefix.contains(pool.subnet) })
+                else { continue }
+                reader.report(
+                    at: entry.position, entry.path + ".client-db",
+                    found: "client \(client.id) on interface \(interface.name), whose prefixes lack \(pool.subnet)",
+                    allowed: "clients whose interface has the prefix of the pool \(name)")
+            }
         }
     }
 

@@ -20,7 +20,8 @@ extension Draft {
         let policy = section.required("ike-policy", "an ike-policy").flatMap { resolve($0, in: policies, from: path) }
         let template = section.required("default-tunnel-template", "a tunnel-template")
             .flatMap { resolve($0, in: templates, from: path) }
-        let interface = section.required("default-secure-service", "{ service-name: , interface: }")?
+        let interface =
+            section.required("default-secure-service", "{ service-name: , interface: }")?
             .section { section -> PrivateInterface? in
                 let service = section.required("service-name", "a service")
                 let interface = section.required("interface", "an interface of the service")
@@ -32,11 +33,12 @@ extension Draft {
         let secret = section["pre-shared-key"].flatMap { preSharedKey($0) }
         let certificate = section["cert"]?.section { readCertificate($0, policy: policy, from: path) }
         let list = section["ts-list"].flatMap { resolve($0, in: selectorLists, from: path) }
-        let clients = section["client-db"]?.section { section -> ClientDatabaseReference? in
-            let database = section.required("name", "a client-db").flatMap { resolve($0, in: clientDatabases, from: path) }
-            let fallback = section["fallback"]?.boolean() ?? true
-            return database.map { ClientDatabaseReference(name: $0.name, fallback: fallback) }
-        } ?? nil
+        let clients =
+            section["client-db"]?.section { section -> ClientDatabaseReference? in
+                let database = section.required("name", "a client-db").flatMap { resolve($0, in: clientDatabases, from: path) }
+                let fallback = section["fallback"]?.boolean() ?? true
+                return database.map { ClientDatabaseReference(name: $0.name, fallback: fallback) }
+            } ?? nil
         let radius = section["radius"]?.section { readRADIUS($0, policy: policy, from: path) }
         let uniqueness = section["uniqueness"]
         let kind: Uniqueness = uniqueness?.choice() ?? .replace

@@ -58,7 +58,8 @@ extension Draft {
         update.period = section["periodic-update-interval"]?.seconds(3600...31_622_400) ?? update.period
         update.preUpdateTime = section["pre-update-time"]?.seconds(0...31_622_400) ?? update.preUpdateTime
         update.retryInterval = section["retry-interval"]?.seconds(0...31_622_400) ?? update.retryInterval
-        update.urls = section.required("crl-urls", "a list of URLs")?.list(1, max: 8)?
+        update.urls =
+            section.required("crl-urls", "a list of URLs")?.list(1, max: 8)?
             .compactMap { $0.url(["http", "https", "ldap"]) } ?? []
         return isEnabled ? update : nil
     }

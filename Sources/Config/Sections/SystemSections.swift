@@ -34,7 +34,7 @@ extension Draft {
                 if let address, let port { settings.metrics = Endpoint(address, port: UInt16(port)) }
             }
             section["accounting-spool"]?.section { spool in
-                settings.accountingSpool.maximumSize = spool["maximum-size"]?.size(1 << 20 ... 1 << 40) ?? 1 << 30
+                settings.accountingSpool.maximumSize = spool["maximum-size"]?.size(1 << 20...1 << 40) ?? 1 << 30
                 settings.accountingSpool.whenFull = spool["when-full"]?.choice() ?? .refuseLogins
             }
             configuration.management = settings

@@ -40,7 +40,9 @@ extension Draft {
             guard agrees(integrity, isAEAD: true, key: "ike-auth-algorithm", words: ["auth-encryption"]) else { return nil }
             guard let prf, let function = prf.meaning else {
                 let allowed = AlgorithmNames.pseudorandomFunctions.map(\.0).joined(separator: ", ") + " with an AEAD algorithm"
-                if let value = prf?.value { value.refuse(allowed: allowed) } else {
+                if let value = prf?.value {
+                    value.refuse(allowed: allowed)
+                } else {
                     _ = section.required("ike-prf-algorithm", allowed)
                 }
                 return nil

@@ -12,7 +12,10 @@ enum Masquerade {
             .flatMap(\.addresses).filter { $0.address.family == .ipv4 }
             .compactMap { IPPrefix($0.address, length: $0.prefixLength) }
         return Set(prefixes).sorted { $0.address < $1.address }.map {
-            ($0, "nft add table ip nat; nft 'add chain ip nat post { type nat hook postrouting priority 100; }'; nft add rule ip nat post ip saddr \($0) masquerade")
+            (
+                $0,
+                "nft add table ip nat; nft 'add chain ip nat post { type nat hook postrouting priority 100; }'; nft add rule ip nat post ip saddr \($0) masquerade"
+            )
         }
     }
 

@@ -27,7 +27,6 @@ actor IKEEngine {
         /// SPIs allocated and not yet in the datapath.
         var reserved: Set<UInt32> = []
         var establishment: Establishment?
-        var suite: String = ""
         var establishedAt: (wall: Date, clock: Instant)?
         var children: [ChildSA] = []
         var hasSession = false
@@ -79,6 +78,7 @@ actor IKEEngine {
         let log: EventLog
         let entropy: any Entropy
         let numbers: SessionNumbers
+        let lockouts: Lockouts
     }
 
     init(shard: Int, of shardCount: Int, gateways: [IPAddress: GatewayRuntime], environment: Environment) {
@@ -146,7 +146,7 @@ actor IKEEngine {
             // The door must know the SPI before the client can use it.
             door.notify(.opened(spi, datagram))
             environment.datapath.sendIKE(response.octets, from: response.local, to: response.remote)
-            environment.log.loginStarted(subject(entry), algorithms: "")
+            environment.log.loginStarted(subject(entry), algorithms: AlgorithmNames.text(entry.sa.proposal))
             arm(entry, spi, at: now)
         }
     }
@@ -204,8 +204,7 @@ actor IKEEngine {
             let (id, sessions) = (entry.id, environment.sessions)
             if entry.hasSession { then(entry) { await sessions.moved(id, to: remote) } }
         case .refused(let refusal):
-            count("logins-refused-\(refusal.error.notify.type)")
-            environment.log.refused(subject(entry, identity: refusal.identity), cause: refusal.cause)
+            refused(refusal, entry)
         case .ended(let reason): end(reason, entry, spi)
         case .closed: forget(entry, spi)
         case .dropped(let reason): count("messages-dropped-\(reason.rawValue)")
@@ -216,7 +215,7 @@ actor IKEEngine {
     private func answer(_ question: Question, for entry: Entry, _ spi: IKESPI) -> Input? {
         switch question {
         case .peer(let question):
-            return .peer(entry.gateway.credential(for: question))
+            return .peer(credential(for: question, entry))
         case .address(let question):
             entry.hasSession = true
             let (id, local, gateway, sessions) = (entry.id, entry.local, entry.gateway, environment.sessions)
@@ -234,6 +233,24 @@ actor IKEEngine {
         case .activity:
             return .activity(entry.tunnel.flatMap { environment.datapath.counters(tunnel: $0)?.lastInbound })
         }
+    }
+
+    private func credential(for question: PeerQuestion, _ entry: Entry) -> PeerAnswer {
+        if entry.gateway.profile.policy.lockout != nil,
+            environment.lockouts.isLocked(question.remote, identity: question.identity.body, at: MonotonicClock.now)
+        {
+            count("logins-locked-out")
+            return .refused("it failed to prove itself too often and is locked out for a while (lockout of the ike-policy)")
+        }
+        return entry.gateway.credential(for: question)
+    }
+
+    private func refused(_ refusal: Refusal, _ entry: Entry) {
+        count("logins-refused-\(refusal.error.notify.type)")
+        environment.log.refused(subject(entry, identity: refusal.identity), cause: refusal.cause)
+        guard refusal.isFailedProof, let policy = entry.gateway.profile.policy.lockout, let identity = refusal.identity else { return }
+        let now = MonotonicClock.now
+        if environment.lockouts.failed(refusal.remote, identity: identity.body, policy: policy, at: now) { count("lockouts") }
     }
 
     private func addressed(_ answer: AddressAnswer, worker: Int, to spi: IKESPI) {
@@ -403,16 +420,16 @@ actor IKEEngine {
     func securityAssociations() -> [SecurityAssociationReport] {
         let now = MonotonicClock.now
         return entries.map { spi, entry in
-            let suite = entry.establishment?.suite
+            let suite = entry.sa.proposal
             let since = entry.establishedAt
             return SecurityAssociationReport(
                 session: entry.hasSession ? String(entry.id) : "", gateway: entry.gateway.name, local: entry.local, remote: entry.remote,
                 initiatorSPI: entry.sa.initiatorSPI, responderSPI: spi, state: entry.sa.stageName,
-                encryption: suite.map { AlgorithmNames.encryption($0.suite) } ?? "",
-                integrity: suite.map { AlgorithmNames.integrity($0.suite) } ?? "",
-                pseudorandomFunction: suite.map { AlgorithmNames.pseudorandomFunction($0.prf) } ?? "",
-                keyExchange: suite.map { AlgorithmNames.keyExchange($0.keyExchange) } ?? "", established: since?.wall,
-                remainingSeconds: since.flatMap { since in suite.map { Self.seconds(since.clock + $0.lifetime - now) } },
+                encryption: AlgorithmNames.encryption(suite.suite),
+                integrity: AlgorithmNames.integrity(suite.suite),
+                pseudorandomFunction: AlgorithmNames.pseudorandomFunction(suite.prf),
+                keyExchange: AlgorithmNames.keyExchange(suite.keyExchange), established: since?.wall,
+                remainingSeconds: since.map { Self.seconds($0.clock + suite.lifetime - now) },
                 children: entry.children.compactMap { report($0, since: since, at: now) })
         }
     }
@@ -433,6 +450,19 @@ actor IKEEngine {
 
     private static func seconds(_ duration: Duration) -> UInt64 {
         UInt64(max(0, duration.components.seconds))
+    }
+}
+
+/// Who is locked out, over all shards.
+final class Lockouts: Sendable {
+    private let table = Mutex(LockoutTable())
+
+    func isLocked(_ remote: Endpoint, identity: [UInt8], at now: Instant) -> Bool {
+        table.withLock { $0.isLocked(remote, identity: identity, at: now) }
+    }
+
+    func failed(_ remote: Endpoint, identity: [UInt8], policy: IKEPolicy.Lockout, at now: Instant) -> Bool {
+        table.withLock { $0.failed(remote, identity: identity, policy: policy, at: now) }
     }
 }
 

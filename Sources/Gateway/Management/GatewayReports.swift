@@ -6,10 +6,10 @@ import FoundationEssentials
 import GatewayCrypto
 import IKE
 import IKEMessages
-import Logging
-import Synchronization
 import LinuxIO
+import Logging
 package import ManagementAPI
+import Synchronization
 import Wire
 
 extension Gateway: ManagementSource {

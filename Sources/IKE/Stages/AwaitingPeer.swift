@@ -24,8 +24,8 @@ struct AwaitingPeer: ~Copyable, Sendable {
                 authentication, by: request.identity, sharedKey: key, signed: login.signed, keys: login.keys)
         else {
             return login.refuse(
-                .authenticationFailed, cause: "its AUTH value is wrong: the pre-shared keys differ", identity: request.identity, at: now,
-                into: &outputs)
+                .authenticationFailed, cause: "its AUTH value is wrong: the pre-shared keys differ", identity: request.identity,
+                isFailedProof: true, at: now, into: &outputs)
         }
         guard let ours = login.authentication(sharedKey: key) else { return login.abandon(.internalError, into: &outputs) }
         let authenticated = Authenticated(peer: peer, request: request, authentication: ours)

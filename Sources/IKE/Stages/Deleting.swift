@@ -8,13 +8,10 @@ struct Deleting: ~Copyable, Sendable {
     static func begin(
         channel: consuming Channel, reason: ClosingReason, at now: Instant, into outputs: inout [Output]
     ) -> IKESA.Stage {
-        channel.queued.removeAll()
-        let retransmit = channel.outstanding == nil ? nil : channel.deadlines[.retransmit]
-        channel.deadlines.clear()
-        channel.deadlines[.retransmit] = retransmit
+        channel.beginEnding(at: now)
         outputs.append(.ended(reason))
         channel.request(.deleteIKESA, [.delete(DeletePayload(protocolID: .ike, spis: []))], at: now, into: &outputs)
-        return .deleting(Deleting(channel: channel))
+        return Deleting(channel: channel).waiting(into: &outputs)
     }
 
     consuming func handle(_ input: Input, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
@@ -22,7 +19,7 @@ struct Deleting: ~Copyable, Sendable {
         case .datagram(let datagram):
             switch channel.receive(datagram, at: now, into: &outputs) {
             case .response(.deleteIKESA, _): return close(into: &outputs)
-            case .nothing, .response: return .deleting(self)
+            case .nothing, .response: return waiting(into: &outputs)
             case .faultyRequest(let exchange, let id, let error):
                 channel.respond(exchange, id: id, error: ExchangeError(error), into: &outputs)
                 return .deleting(self)
@@ -55,6 +52,11 @@ struct Deleting: ~Copyable, Sendable {
             if case .delete(let delete) = $0 { delete.protocolID == .ike } else { false }
         }
         return deletesToo ? .lingering(Lingering(channel: channel, at: now)) : .deleting(self)
+    }
+
+    /// Without a request under way there is nothing to wait for: the Delete could not be sent (invariant I9).
+    private consuming func waiting(into outputs: inout [Output]) -> IKESA.Stage {
+        channel.outstanding == nil ? close(into: &outputs) : .deleting(self)
     }
 
     private consuming func close(into outputs: inout [Output]) -> IKESA.Stage {

@@ -84,7 +84,10 @@ struct Established: ~Copyable, Sendable {
 
     private consuming func receive(_ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
         switch channel.receive(datagram, at: now, into: &outputs) {
-        case .nothing, .response: return .established(self)
+        case .response(_, let payloads):
+            // The peer gave the SA up with these, and waits for no Delete (RFC 7296 section 2.21.2).
+            return Self.givesUp(payloads) ? end(.protocolError, into: &outputs) : .established(self)
+        case .nothing: return .established(self)
         case .faultyRequest(let exchange, let id, let error):
             let answer = ExchangeError(error)
             channel.respond(exchange, id: id, error: answer, into: &outputs)
@@ -117,6 +120,10 @@ struct Established: ~Copyable, Sendable {
             channel.respond(.informational, id: id, [], into: &outputs)
             return linger(.peerDelete, at: now, into: &outputs)
         }
+        if Self.givesUp(payloads) {
+            channel.respond(.informational, id: id, [], into: &outputs)
+            return linger(message.notifies.contains(.authenticationFailed) ? .authenticationFailed : .protocolError, at: now, into: &outputs)
+        }
         let named = Set(message.deletes.filter { $0.protocolID == .esp }.flatMap(\.spis))
         var gone: [[UInt8]] = []
         for child in children where named.contains(Self.octets(child.sa.outboundSPI)) {
@@ -126,6 +133,13 @@ struct Established: ~Copyable, Sendable {
         let answer: [Payload] = gone.isEmpty ? [] : [.delete(DeletePayload(protocolID: .esp, spis: gone))]
         channel.respond(.informational, id: id, answer, into: &outputs)
         return .established(self)
+    }
+
+    /// AUTHENTICATION_FAILED, when the client does not believe who we are, and INVALID_SYNTAX end an IKE SA without a Delete (RFC 7296 section 2.21.2).
+    private static func givesUp(_ payloads: [Payload]) -> Bool {
+        payloads.contains {
+            if case .notify(let notify) = $0 { notify.type == .authenticationFailed || notify.type == .invalidSyntax } else { false }
+        }
     }
 
     /// Rekeys and further Child SAs are refused as RFC 7296 section 1.3 allows.

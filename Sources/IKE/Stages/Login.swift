@@ -12,11 +12,14 @@ struct Login: ~Copyable, Sendable {
 
     /// Answers IKE_AUTH with an error that ends the SA, and keeps the answer for repetitions.
     consuming func refuse(
-        _ error: ExchangeError, cause: String, identity: IdentificationPayload?, at now: Instant, into outputs: inout [Output]
+        _ error: ExchangeError, cause: String, identity: IdentificationPayload?, isFailedProof: Bool = false, at now: Instant,
+        into outputs: inout [Output]
     ) -> IKESA.Stage {
         let id = channel.requests.expected &- 1
         channel.respond(.ikeAuth, id: id, error: error, into: &outputs)
-        outputs.append(.refused(Refusal(identity: identity, remote: channel.remote, cause: cause, error: error)))
+        var refusal = Refusal(identity: identity, remote: channel.remote, cause: cause, error: error)
+        refusal.isFailedProof = isFailedProof
+        outputs.append(.refused(refusal))
         outputs.append(.ended(error == .authenticationFailed ? .authenticationFailed : .protocolError))
         return .lingering(Lingering(channel: channel, at: now))
     }

@@ -21,6 +21,9 @@ package struct CreateChildSARequest: Equatable, Sendable {
         guard let sa = sorted.securityAssociation else { throw .invalidSyntax(.missing(.securityAssociation)) }
         guard let nonce = sorted.nonce else { throw .invalidSyntax(.missing(.nonce)) }
         guard (sorted.initiatorSelectors == nil) == (sorted.responderSelectors == nil) else { throw .invalidSyntax(.contradiction) }
+        // Without selectors it rekeys the IKE SA, whose key exchange is not optional (RFC 7296 section 1.3.2).
+        guard sorted.initiatorSelectors != nil || sorted.keyExchange != nil else { throw .invalidSyntax(.missing(.keyExchange)) }
+        guard sorted.initiatorSelectors != nil || !sorted.notifies.contains(.rekeySA) else { throw .invalidSyntax(.contradiction) }
         proposals = sa.proposals
         self.nonce = nonce
         keyExchange = sorted.keyExchange
@@ -61,6 +64,7 @@ package enum CreateChildSAResponse: Equatable, Sendable {
             self = .refused(sorted.notifies)
             return
         }
+        guard (sorted.initiatorSelectors == nil) == (sorted.responderSelectors == nil) else { throw .invalidSyntax(.contradiction) }
         self = .accepted(
             Accepted(
                 proposals: sa.proposals, nonce: nonce, keyExchange: sorted.keyExchange,

@@ -8,9 +8,6 @@ package struct IKESAInitRequest: Equatable, Sendable {
 
     package init(_ message: IKEMessage) throws(MessageError) {
         let sorted = try SortedPayloads(message.payloads, PayloadRule.initRequest)
-        if let last = message.payloads.last, last.type == .encrypted || last.type == .encryptedFragment {
-            throw .invalidSyntax(.misplaced(last.type))
-        }
         guard let sa = sorted.securityAssociation else { throw .invalidSyntax(.missing(.securityAssociation)) }
         guard let keyExchange = sorted.keyExchange else { throw .invalidSyntax(.missing(.keyExchange)) }
         guard let nonce = sorted.nonce else { throw .invalidSyntax(.missing(.nonce)) }

@@ -14,7 +14,9 @@ package struct PayloadRule: Hashable, Sendable {
         for rule in rules {
             let count = payloads.count { $0.type == rule.type }
             guard count >= rule.minimum else { throw .invalidSyntax(.missing(rule.type)) }
-            guard count <= rule.maximum else { throw .invalidSyntax(.duplicate(rule.type)) }
+            guard count <= rule.maximum else {
+                throw .invalidSyntax(rule.maximum == 0 ? .misplaced(rule.type) : .duplicate(rule.type))
+            }
         }
     }
 
@@ -96,7 +98,9 @@ struct SortedPayloads {
             case .delete(let value): deletes.append(value)
             case .notify(let value): notifies.append(value)
             case .vendorID(let value): vendorIDs.append(value)
-            case .encrypted, .encryptedFragment, .unknown: continue
+            // Opened before an exchange is made of it, so this is one inside another or one in the clear exchange.
+            case .encrypted, .encryptedFragment: throw .invalidSyntax(.misplaced(payload.type))
+            case .unknown: continue
             }
         }
         self.notifies = Notifies(notifies)

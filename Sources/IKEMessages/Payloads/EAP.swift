@@ -27,6 +27,9 @@ package struct EAPPayload: Hashable, Sendable {
         octets = body.rest()
     }
 
+    /// Method of a request or a response; nil in a success or a failure.
+    package var type: UInt8? { octets.count > 4 ? octets[4] : nil }
+
     package func encode(into message: inout [UInt8]) {
         message += octets
     }

@@ -40,7 +40,7 @@ package struct EncryptedPayload: Hashable, Sendable {
 
 /// Encrypted fragment payload, RFC 7383 section 2.5: fragment number and total before the IV.
 package struct EncryptedFragmentPayload: Hashable, Sendable {
-    /// Zero but in the first fragment.
+    /// Of the first fragment; in the others a sender writes zero there, and no receiver looks (RFC 7383 section 2.6).
     package let firstInner: PayloadType
     /// 1 to `totalFragments`.
     package let fragmentNumber: UInt16
@@ -52,7 +52,7 @@ package struct EncryptedFragmentPayload: Hashable, Sendable {
         (firstInner, length) = try EncryptedPayload.header(&span)
         fragmentNumber = try span.next()
         totalFragments = try span.next()
-        guard fragmentNumber >= 1, fragmentNumber <= totalFragments, (fragmentNumber == 1) == (firstInner != .none) else { throw .badValue }
+        guard fragmentNumber >= 1, fragmentNumber <= totalFragments else { throw .badValue }
         content = offset + 8..<offset + length
         try span.skip(length - 8)
     }
