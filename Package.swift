@@ -129,7 +129,7 @@ let package = Package(
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: tests),
         .testTarget(name: "GatewayCryptoTests", dependencies: ["GatewayCrypto", "COpenSSL", "Wire"], swiftSettings: tests),
         .testTarget(name: "LinuxIOTests", dependencies: ["CLinux", "LinuxIO", "Wire"], swiftSettings: tests),
-        .testTarget(name: "IKEMessagesTests", dependencies: ["IKEMessages", "Wire"], swiftSettings: tests),
+        .testTarget(name: "IKEMessagesTests", dependencies: ["IKEMessages", "Wire"], exclude: ["Captures"], swiftSettings: tests),
         .testTarget(
             name: "IKETests", dependencies: ["GatewayTesting", "IKE", "IKEMessages", "GatewayCrypto", "RoadWarrior", "Wire"],
             swiftSettings: tests),

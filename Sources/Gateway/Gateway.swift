@@ -104,7 +104,7 @@ package final class Gateway: Service {
         bell.attach { datapath.wakeDoor() }
         let directory = EngineDirectory()
         let sessions = Sessions(addresses: addresses, datapath: datapath, log: log) { reference, reason in
-            await directory.engine(reference.shard)?.close(reference.spi, reason)
+            await directory.engine(reference.shard)?.close(reference.id, reason)
         }
         let numbers = SessionNumbers()
         let lockouts = Lockouts()
@@ -214,11 +214,11 @@ package final class Gateway: Service {
             switch event {
             case .moved(let tunnel, let endpoint):
                 guard let session = await parts.sessions.owner(of: tunnel) else { continue }
-                await parts.engines[session.sa.shard].feed(.moved(endpoint), to: session.sa.spi)
+                await parts.engines[session.sa.shard].feed(.moved(endpoint), to: session.sa.id)
                 await parts.sessions.moved(session.id, to: endpoint)
             case .hardLimit(let spi):
                 guard let session = await parts.sessions.owner(of: spi.rawValue) else { continue }
-                await parts.engines[session.sa.shard].feed(.childExhausted(spi: spi.rawValue), to: session.sa.spi)
+                await parts.engines[session.sa.shard].feed(.childExhausted(spi: spi.rawValue), to: session.sa.id)
             case .failed(let worker, let reason):
                 // A gateway that lost a device or a socket serves nobody through it: the supervisor starts us anew.
                 let place = worker.map { "worker \($0)" } ?? "the door"

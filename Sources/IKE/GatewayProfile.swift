@@ -30,6 +30,12 @@ package struct GatewayProfile: Sendable {
         }
     }
 
+    /// The same in the families of the assigned addresses (features.md TS-5).
+    func localSelectors(for grant: AddressGrant) -> [TrafficSelector] {
+        let families = Set(grant.addresses.map(\.family))
+        return localSelectors.filter { families.contains($0.addresses.family) }
+    }
+
     var liveness: RetransmissionSchedule {
         let detection = policy.deadPeerDetection ?? IKEPolicy.DeadPeerDetection()
         return .liveness(interval: detection.interval, maxRetries: detection.maximumRetries)

@@ -17,10 +17,10 @@ package import Wire
 
 /// One IKE SA as responder; RFC 7296. A pure state machine.
 package struct IKESA: ~Copyable, Sendable {
-    package let initiatorSPI: IKESPI
-    package let responderSPI: IKESPI
-    /// The algorithms that IKE_SA_INIT settled.
-    package let proposal: IKEProposal
+    /// The SPIs and algorithms of now: a rekey of the IKE SA changes them.
+    package private(set) var initiatorSPI: IKESPI
+    package private(set) var responderSPI: IKESPI
+    package private(set) var proposal: IKEProposal
     private var stage: Stage
 
     enum Stage: ~Copyable, Sendable {
@@ -45,6 +45,13 @@ package struct IKESA: ~Copyable, Sendable {
     /// Feeds one input and appends what the driver must now do to `outputs`.
     package mutating func handle(_ input: Input, at now: Instant, into outputs: inout [Output]) {
         stage = exchange(&stage, with: .closed).advance(on: input, at: now, into: &outputs)
+        switch stage {
+        case .established(let stage):
+            initiatorSPI = stage.channel.initiatorSPI
+            responderSPI = stage.channel.responderSPI
+            proposal = stage.proposal
+        default: break
+        }
     }
 
     /// When `.deadline` is to be fed next.
@@ -66,6 +73,7 @@ package struct IKESA: ~Copyable, Sendable {
     package func takeKeys(inboundSPI: UInt32) -> ChildKeys? {
         switch stage {
         case .awaitingInstall(let stage) where stage.child.inboundSPI == inboundSPI: stage.childKeys()
+        case .established(let stage): stage.childKeys(inboundSPI: inboundSPI)
         default: nil
         }
     }

@@ -28,6 +28,7 @@ package enum Input: Sendable {
     case peer(PeerAnswer)
     case address(AddressAnswer)
     case childSPI(UInt32?)
+    case ikeSPI(IKESPI?)
     case installed(Bool)
     case activity(Instant?)
 }
@@ -39,6 +40,8 @@ package enum Question: Equatable, Sendable {
     case address(AddressQuestion)
     /// An inbound SPI on the session's home worker; answered within the same feed.
     case childSPI
+    /// An SPI of ours for the IKE SA that replaces this one; answered within the same feed.
+    case ikeSPI
     /// When the datapath last had an authentic packet of this client; answered within the same feed.
     case activity
 }
@@ -94,6 +97,8 @@ package struct ChildSA: Equatable, Sendable {
     package let remote: Endpoint
     /// The client's endpoint may change without a word from it (RFC 7296 section 2.23).
     package let peerBehindNAT: Bool
+    /// Our SPI of the Child SA in whose place this one comes (RFC 7296 section 1.3.3).
+    package var supersedes: UInt32?
 }
 
 /// What the driver must do now.
@@ -105,6 +110,12 @@ package enum Output: Equatable, Sendable {
     case remove(inboundSPI: UInt32)
     /// The IKE SA stands: the client proved who it is.
     case established(Establishment)
+    /// A further Child SA stands, or one in the place of another.
+    case childEstablished(ChildSA)
+    /// The IKE SA was replaced (RFC 7296 section 2.18): from here on it has these SPIs, and the old one answers until `released`.
+    case rekeyed(initiatorSPI: IKESPI, responderSPI: IKESPI)
+    /// This SPI of ours answers nothing any more.
+    case released(responderSPI: IKESPI)
     /// The client's endpoint changed (authenticated).
     case moved(Endpoint)
     /// A login was refused: one plain sentence for the log.
@@ -165,4 +176,6 @@ package enum SADeadline: Int, CaseIterable, Sendable {
     case childAgeOut
     /// Established, but without a Child SA for too long.
     case childless
+    /// The IKE SA that was replaced is forgotten.
+    case previous
 }

@@ -147,6 +147,11 @@ package struct Responder: ~Copyable, Sendable {
         if let source = halfOpenBySPI.removeValue(forKey: spi) { release(source) }
     }
 
+    /// An established IKE SA got another SPI by a rekey (RFC 7296 section 2.18).
+    package mutating func replaced(_ spi: IKESPI) {
+        live.insert(spi)
+    }
+
     /// The IKE SA is gone.
     package mutating func closed(_ spi: IKESPI) {
         settled(spi)

@@ -63,14 +63,15 @@ package final class Pair {
 
     /// The gateway's side of a client's IKE SA, while it lives.
     package func entry(of client: PairClient) -> PairGateway.Entry? {
-        gateway.entries.values.first { $0.sa.initiatorSPI == client.initiatorSPI }
+        // Copies of its first request that were changed under way may have made others with the same SPI.
+        gateway.entries[client.responderSPI] ?? gateway.entries.values.first { $0.sa.initiatorSPI == client.initiatorSPI }
     }
 
     package var entry: PairGateway.Entry? { entry(of: client) }
 
     /// The same, also after its end.
     package var lastEntry: PairGateway.Entry? {
-        entry ?? gateway.gone.last { $0.sa.initiatorSPI == client.initiatorSPI }
+        entry ?? gateway.gone.last { $0.spi == client.responderSPI } ?? gateway.gone.last { $0.sa.initiatorSPI == client.initiatorSPI }
     }
 
     // MARK: What the clients do

@@ -26,6 +26,8 @@ package final class PairClient {
     /// It is gone without a word: it neither sends nor hears.
     package var isSilent = false
     package var octetsOut = 0
+    /// It sent a Delete of its Child SA by hand, which the road warrior itself does not follow.
+    package var deletedChild = false
 
     init(_ settings: RoadWarrior.Settings, index: Int, nat: NAT?) {
         warrior = RoadWarrior(settings)

@@ -45,10 +45,12 @@ struct SentRecord {
         return nil
     }
 
-    /// nil for what is no message of an IKE SA: cookies and refusals have no SPI of ours.
+    /// nil for what is no message of an IKE SA: cookies, refusals, and the door's word to a newer version.
     private static func name(_ octets: [UInt8]) -> Name? {
         var span = octets.span.bytes
-        guard let header = try? IKEHeader(parsing: &span), header.responderSPI != 0 else { return nil }
+        guard let header = try? IKEHeader(parsing: &span), header.responderSPI != 0,
+            header.nextPayload == .encrypted || header.nextPayload == .securityAssociation
+        else { return nil }
         return Name(spi: header.responderSPI, isResponse: header.isResponse, id: header.messageID)
     }
 }

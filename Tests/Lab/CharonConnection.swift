@@ -24,6 +24,8 @@ package struct CharonConnection: Sendable {
     package var virtualAddresses = ["0.0.0.0"]
     package var localSelectors = ["dynamic"]
     package var remoteSelectors = ["10.20.0.0/24"]
+    /// Further Child SAs by name, with their remote selectors; brought up by hand.
+    package var furtherChildren: [String: [String]] = [:]
     /// Seconds; 0: no liveness checks.
     package var dpdDelay = 0
     /// What the client does when the peer is found dead: clear, or restart.
@@ -69,6 +71,9 @@ package struct CharonConnection: Sendable {
         // a responder's selectors are its own network; an initiator's own side is its inner address
         let (local, remote): ([String], [String]) =
             if case .responder = role { (remoteSelectors, ["dynamic"]) } else { (localSelectors, remoteSelectors) }
+        let further = furtherChildren.sorted { $0.key < $1.key }.map { child, selectors in
+            "\(child) {\n local_ts = dynamic\n remote_ts = \(selectors.joined(separator: ","))\n esp_proposals = \(esp)\n rekey_time = 0\n }"
+        }.joined(separator: "\n")
         return """
               \(name) {
                 \(lines.joined(separator: "\n    "))
@@ -86,6 +91,7 @@ package struct CharonConnection: Sendable {
                     rekey_time = \(childRekey)s
                     dpd_action = \(dpdAction)
                   }
+                  \(further)
                 }
               }
 

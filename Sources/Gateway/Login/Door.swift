@@ -18,6 +18,8 @@ enum DoorNotice: Sendable {
     case turnedAway(IKEDatagram)
     case settled(IKESPI, local: IPAddress)
     case closed(IKESPI, local: IPAddress)
+    /// An established IKE SA has another SPI too.
+    case replaced(IKESPI, local: IPAddress)
     case limits([IPAddress: IKEPolicy])
 }
 
@@ -118,6 +120,7 @@ final class Door: DoorReceiver, @unchecked Sendable {
             case .turnedAway(let datagram): guardians[datagram.local.address]?.responder.turnedAway(datagram.remote.address)
             case .settled(let spi, let local): guardians[local]?.responder.settled(spi)
             case .closed(let spi, let local): guardians[local]?.responder.closed(spi)
+            case .replaced(let spi, let local): guardians[local]?.responder.replaced(spi)
             case .limits(let gateways):
                 for (address, policy) in gateways {
                     guardians[address]?.responder.adopt(policy.halfOpen, policy.initExchangeLimit)

@@ -22,6 +22,8 @@ actor IKEEngine {
         let local: Endpoint
         var remote: Endpoint
         let initiation: InitiationKey
+        /// Our SPIs of this IKE SA: two while one replaces the other.
+        var spis: Set<IKESPI> = []
         var worker = 0
         var tunnel: TunnelID?
         /// SPIs allocated and not yet in the datapath.
@@ -54,7 +56,7 @@ actor IKEEngine {
 
     private struct Due: Comparable {
         let at: Instant
-        let spi: IKESPI
+        let id: UInt64
         static func < (left: Due, right: Due) -> Bool { left.at < right.at }
     }
 
@@ -62,8 +64,10 @@ actor IKEEngine {
     private let shardCount: Int
     private let environment: Environment
     private var gateways: [IPAddress: GatewayRuntime]
-    private var entries: [IKESPI: Entry] = [:]
-    private var initiations: [InitiationKey: IKESPI] = [:]
+    /// By session number, which outlives the SPIs.
+    private var entries: [UInt64: Entry] = [:]
+    private var owners: [IKESPI: UInt64] = [:]
+    private var initiations: [InitiationKey: UInt64] = [:]
     private var due = Heap<Due>()
     private var timer: (at: Instant, task: Task<Void, Never>)?
     private(set) var counts: [String: UInt64] = [:]
@@ -102,7 +106,8 @@ actor IKEEngine {
         for admitted in environment.mailbox.drain() {
             switch admitted {
             case .initiation(let datagram, let hasCookie, let lifetime): initiate(datagram, hasCookie: hasCookie, lifetime: lifetime, at: now)
-            case .message(let spi, let datagram): feed(.datagram(datagram), to: spi, at: now)
+            case .message(let spi, let datagram):
+                if let id = owners[spi] { feed(.datagram(datagram), to: id, at: now) }
             }
         }
     }
@@ -118,10 +123,10 @@ actor IKEEngine {
             return
         }
         let key = InitiationKey(digest: Digest.sha256(datagram.octets), remote: datagram.remote)
-        if let spi = initiations[key] {
+        if let id = initiations[key] {
             door.notify(.turnedAway(datagram))
             count("initiations-repeated")
-            if let response = entries[spi]?.sa.initResponse {
+            if let response = entries[id]?.sa.initResponse {
                 environment.datapath.sendIKE(response, from: datagram.local, to: datagram.remote)
             }
             return
@@ -140,14 +145,16 @@ actor IKEEngine {
             refuse(datagram, reply, error, gateway)
         case .accepted(let sa, let response):
             let entry = Entry(sa: sa, id: environment.numbers.next(), gateway: gateway, datagram: datagram, initiation: key)
-            entries[spi] = entry
-            initiations[key] = spi
+            entries[entry.id] = entry
+            owners[spi] = entry.id
+            entry.spis = [spi]
+            initiations[key] = entry.id
             count("initiations-accepted")
             // The door must know the SPI before the client can use it.
             door.notify(.opened(spi, datagram))
             environment.datapath.sendIKE(response.octets, from: response.local, to: response.remote)
             environment.log.loginStarted(subject(entry), algorithms: AlgorithmNames.text(entry.sa.proposal))
-            arm(entry, spi, at: now)
+            arm(entry, at: now)
         }
     }
 
@@ -166,70 +173,77 @@ actor IKEEngine {
         for _ in 0..<8 {
             let random = environment.entropy.octets(8).reduce(IKESPI(0)) { $0 << 8 | IKESPI($1) }
             let spi = random & ~0xf | IKESPI(shard)
-            if spi > 0xf, entries[spi] == nil { return spi }
+            if spi > 0xf, owners[spi] == nil { return spi }
         }
         return nil
     }
 
     // MARK: Transitions
 
-    func feed(_ input: Input, to spi: IKESPI) {
-        feed(input, to: spi, at: MonotonicClock.now)
+    func feed(_ input: Input, to id: UInt64) {
+        feed(input, to: id, at: MonotonicClock.now)
     }
 
-    private func feed(_ input: Input, to spi: IKESPI, at now: Instant) {
-        guard let entry = entries[spi] else { return }
+    private func feed(_ input: Input, to id: UInt64, at now: Instant) {
+        guard let entry = entries[id] else { return }
         var inputs = [input]
         while !inputs.isEmpty {
             var outputs: [Output] = []
             entry.sa.handle(inputs.removeFirst(), at: now, into: &outputs)
             for output in outputs {
-                if let answer = perform(output, for: entry, spi) { inputs.append(answer) }
+                if let answer = perform(output, for: entry) { inputs.append(answer) }
             }
         }
-        if entries[spi] != nil { arm(entry, spi, at: now) }
+        if entries[id] != nil { arm(entry, at: now) }
     }
 
     /// Does what a machine wants done; what can be answered at once is returned.
-    private func perform(_ output: Output, for entry: Entry, _ spi: IKESPI) -> Input? {
+    private func perform(_ output: Output, for entry: Entry) -> Input? {
         switch output {
         case .send(let datagram):
             environment.datapath.sendIKE(datagram.octets, from: datagram.local, to: datagram.remote)
-        case .ask(let question): return answer(question, for: entry, spi)
-        case .install(let child): install(child, for: entry, spi)
+        case .ask(let question): return answer(question, for: entry)
+        case .install(let child): install(child, for: entry)
         case .remove(let childSPI): remove(childSPI, for: entry)
-        case .established(let establishment): establish(establishment, entry, spi)
+        case .established(let establishment): establish(establishment, entry)
+        case .childEstablished(let child):
+            count("child-sas-created")
+            environment.log.childEstablished(
+                subject(entry), inboundSPI: child.inboundSPI, outboundSPI: child.outboundSPI, algorithms: AlgorithmNames.text(child.suite))
+        case .rekeyed(_, let spi): rekey(entry, spi)
+        case .released(let spi): release(spi, of: entry)
         case .moved(let remote):
             entry.remote = remote
             let (id, sessions) = (entry.id, environment.sessions)
             if entry.hasSession { then(entry) { await sessions.moved(id, to: remote) } }
         case .refused(let refusal):
             refused(refusal, entry)
-        case .ended(let reason): end(reason, entry, spi)
-        case .closed: forget(entry, spi)
+        case .ended(let reason): end(reason, entry)
+        case .closed: forget(entry)
         case .dropped(let reason): count("messages-dropped-\(reason.rawValue)")
         }
         return nil
     }
 
-    private func answer(_ question: Question, for entry: Entry, _ spi: IKESPI) -> Input? {
+    private func answer(_ question: Question, for entry: Entry) -> Input? {
         switch question {
         case .peer(let question):
             return .peer(credential(for: question, entry))
         case .address(let question):
             entry.hasSession = true
             let (id, local, gateway, sessions) = (entry.id, entry.local, entry.gateway, environment.sessions)
-            let reference = SAReference(shard: shard, spi: spi)
+            let reference = SAReference(shard: shard, id: entry.id)
             then(entry) {
                 let answer = await sessions.admit(question, id: id, sa: reference, local: local, gateway: gateway)
                 let worker = await sessions.worker(of: id)
-                await self.addressed(answer, worker: worker ?? 0, to: spi)
+                await self.addressed(answer, worker: worker ?? 0, to: id)
             }
             return nil
         case .childSPI:
             guard let allocated = environment.datapath.allocateSPI(worker: entry.worker) else { return .childSPI(nil) }
             entry.reserved.insert(allocated.rawValue)
             return .childSPI(allocated.rawValue)
+        case .ikeSPI: return .ikeSPI(newSPI())
         case .activity:
             return .activity(entry.tunnel.flatMap { environment.datapath.counters(tunnel: $0)?.lastInbound })
         }
@@ -253,26 +267,26 @@ actor IKEEngine {
         if environment.lockouts.failed(refusal.remote, identity: identity.body, policy: policy, at: now) { count("lockouts") }
     }
 
-    private func addressed(_ answer: AddressAnswer, worker: Int, to spi: IKESPI) {
-        entries[spi]?.worker = worker
-        feed(.address(answer), to: spi)
+    private func addressed(_ answer: AddressAnswer, worker: Int, to id: UInt64) {
+        entries[id]?.worker = worker
+        feed(.address(answer), to: id)
     }
 
-    private func install(_ child: ChildSA, for entry: Entry, _ spi: IKESPI) {
+    private func install(_ child: ChildSA, for entry: Entry) {
+        let (id, sessions) = (entry.id, environment.sessions)
         guard let keys = entry.sa.takeKeys(inboundSPI: child.inboundSPI) else {
-            then(entry) { await self.feed(.installed(false), to: spi) }
+            then(entry) { await self.feed(.installed(false), to: id) }
             return
         }
         let handover = Handover(keys)
-        let (id, sessions) = (entry.id, environment.sessions)
         then(entry) {
             let tunnel = await sessions.install(child, keys: handover, session: id)
-            await self.installed(child, tunnel, spi)
+            await self.installed(child, tunnel, id)
         }
     }
 
-    private func installed(_ child: ChildSA, _ tunnel: TunnelID?, _ spi: IKESPI) {
-        guard let entry = entries[spi] else {
+    private func installed(_ child: ChildSA, _ tunnel: TunnelID?, _ id: UInt64) {
+        guard let entry = entries[id] else {
             // The SA ended meanwhile, and with its session the tunnel goes; an SPI that was never installed is given back here.
             if tunnel == nil { release(child.inboundSPI) }
             return
@@ -282,7 +296,7 @@ actor IKEEngine {
             entry.reserved.remove(child.inboundSPI)
             entry.children.append(child)
         }
-        feed(.installed(tunnel != nil), to: spi)
+        feed(.installed(tunnel != nil), to: id)
     }
 
     private func release(_ childSPI: UInt32) {
@@ -306,34 +320,50 @@ actor IKEEngine {
         }
     }
 
-    private func establish(_ establishment: Establishment, _ entry: Entry, _ spi: IKESPI) {
+    private func establish(_ establishment: Establishment, _ entry: Entry) {
         entry.establishment = establishment
         entry.establishedAt = (Date(), MonotonicClock.now)
         count("logins-established")
-        settle(entry, spi)
+        settle(entry)
         let (id, sessions) = (entry.id, environment.sessions)
         then(entry) { await sessions.established(establishment, session: id) }
     }
 
-    private func end(_ reason: ClosingReason, _ entry: Entry, _ spi: IKESPI) {
+    private func end(_ reason: ClosingReason, _ entry: Entry) {
         count("ended-\(reason.rawValue)")
-        settle(entry, spi)
+        settle(entry)
         guard entry.hasSession else { return }
         let (id, sessions) = (entry.id, environment.sessions)
         then(entry) { await sessions.end(id, reason) }
     }
 
     /// No longer half-open: the door stops counting it, and IKE_SA_INIT is not repeated any more.
-    private func settle(_ entry: Entry, _ spi: IKESPI) {
+    private func settle(_ entry: Entry) {
         guard !entry.isSettled else { return }
         entry.isSettled = true
-        environment.door.notify(.settled(spi, local: entry.local.address))
+        for spi in entry.spis { environment.door.notify(.settled(spi, local: entry.local.address)) }
     }
 
-    private func forget(_ entry: Entry, _ spi: IKESPI) {
-        settle(entry, spi)
-        entries[spi] = nil
+    private func forget(_ entry: Entry) {
+        settle(entry)
+        entries[entry.id] = nil
         initiations[entry.initiation] = nil
+        for spi in entry.spis { release(spi, of: entry) }
+    }
+
+    /// The IKE SA has a second SPI of ours, until the first is released.
+    private func rekey(_ entry: Entry, _ spi: IKESPI) {
+        entry.spis.insert(spi)
+        owners[spi] = entry.id
+        entry.establishedAt = (Date(), MonotonicClock.now)
+        count("ike-sas-rekeyed")
+        environment.door.notify(.replaced(spi, local: entry.local.address))
+        environment.log.rekeyed(subject(entry))
+    }
+
+    private func release(_ spi: IKESPI, of entry: Entry) {
+        entry.spis.remove(spi)
+        owners[spi] = nil
         environment.door.notify(.closed(spi, local: entry.local.address))
     }
 
@@ -347,11 +377,11 @@ actor IKEEngine {
 
     // MARK: Deadlines
 
-    private func arm(_ entry: Entry, _ spi: IKESPI, at now: Instant) {
+    private func arm(_ entry: Entry, at now: Instant) {
         guard let next = entry.sa.nextDeadline else { return }
         if let armed = entry.armed, armed <= next { return }
         entry.armed = next
-        due.insert(Due(at: next, spi: spi))
+        due.insert(Due(at: next, id: entry.id))
         schedule()
     }
 
@@ -374,9 +404,9 @@ actor IKEEngine {
         let now = MonotonicClock.now
         while let first = due.min, first.at <= now {
             _ = due.popMin()
-            guard let entry = entries[first.spi], entry.armed == first.at else { continue }
+            guard let entry = entries[first.id], entry.armed == first.at else { continue }
             entry.armed = nil
-            feed(.deadline, to: first.spi, at: now)
+            feed(.deadline, to: first.id, at: now)
         }
         schedule()
     }
@@ -384,13 +414,13 @@ actor IKEEngine {
     // MARK: From outside
 
     /// Ends one SA; returns when its Delete is sent.
-    func close(_ spi: IKESPI, _ reason: ClosingReason) {
-        feed(.close(reason), to: spi)
+    func close(_ id: UInt64, _ reason: ClosingReason) {
+        feed(.close(reason), to: id)
     }
 
     /// Ends every SA.
     func closeAll(_ reason: ClosingReason) {
-        for spi in Array(entries.keys) { feed(.close(reason), to: spi) }
+        for id in Array(entries.keys) { feed(.close(reason), to: id) }
     }
 
     /// SAs that are not closed, and work that is under way.
@@ -419,12 +449,12 @@ actor IKEEngine {
     /// Every IKE SA with its Child SAs, for `ipsec-gwctl sas`.
     func securityAssociations() -> [SecurityAssociationReport] {
         let now = MonotonicClock.now
-        return entries.map { spi, entry in
+        return entries.values.map { entry in
             let suite = entry.sa.proposal
             let since = entry.establishedAt
             return SecurityAssociationReport(
                 session: entry.hasSession ? String(entry.id) : "", gateway: entry.gateway.name, local: entry.local, remote: entry.remote,
-                initiatorSPI: entry.sa.initiatorSPI, responderSPI: spi, state: entry.sa.stageName,
+                initiatorSPI: entry.sa.initiatorSPI, responderSPI: entry.sa.responderSPI, state: entry.sa.stageName,
                 encryption: AlgorithmNames.encryption(suite.suite),
                 integrity: AlgorithmNames.integrity(suite.suite),
                 pseudorandomFunction: AlgorithmNames.pseudorandomFunction(suite.prf),

@@ -73,7 +73,7 @@ extension Gateway: ManagementSource {
 
     package func clear(_ selector: SessionSelector) async -> Int {
         let meant = await parts.sessions.all.filter { selector.matches($0) }
-        for session in meant { await parts.engines[session.sa.shard].close(session.sa.spi, .operatorRequest) }
+        for session in meant { await parts.engines[session.sa.shard].close(session.sa.id, .operatorRequest) }
         for session in meant { await parts.sessions.end(session.id, .operatorRequest) }
         log.cleared(selector, count: meant.count)
         return meant.count

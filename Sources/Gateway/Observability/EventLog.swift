@@ -86,6 +86,11 @@ package struct EventLog: Sendable {
         write(.error, "\(text)", "failed", subject, [:])
     }
 
+    /// The IKE SA has new keys and SPIs.
+    package func rekeyed(_ subject: Subject) {
+        write(.info, "IKE SA rekeyed", "rekeyed", subject, [:])
+    }
+
     /// The client's outer address changed.
     package func moved(_ subject: Subject, from: Endpoint) {
         write(.info, "client moved", "moved", subject, ["from": "\(from)"])

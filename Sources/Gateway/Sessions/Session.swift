@@ -6,10 +6,10 @@ import IKE
 import IKEMessages
 import Wire
 
-/// Where an IKE SA lives: the shard that owns it, and its responder SPI.
+/// Where an IKE SA lives: the shard that owns it, and the session's number, which outlives its SPIs.
 struct SAReference: Hashable, Sendable {
     let shard: Int
-    let spi: IKESPI
+    let id: UInt64
 }
 
 /// One client's session, from the verified AUTH value to the last octet.
@@ -60,13 +60,13 @@ enum LeaseIdentity {
         return whole.utf8.count <= 253 ? whole : "sha256:" + digest(identity)
     }
 
-    /// Names as they are where they are plain text, anything else in hexadecimal.
+    /// Names as they are where they are plain text, anything else in hexadecimal behind a blank, which no plain name has.
     private static func value(_ identity: IdentificationPayload) -> String {
         switch identity.type {
         case .fqdn, .rfc822Address, .keyID:
             let printable = identity.data.allSatisfy { (0x21...0x7e).contains($0) }
-            return printable ? String(decoding: identity.data, as: UTF8.self) : "0x" + identity.data.hexadecimal
-        default: return "0x" + identity.data.hexadecimal
+            return printable ? String(decoding: identity.data, as: UTF8.self) : " 0x" + identity.data.hexadecimal
+        default: return " 0x" + identity.data.hexadecimal
         }
     }
 

@@ -13,7 +13,8 @@ import Wire
 /// tunnel is out of every worker before its address goes to another.
 actor Sessions {
     private var sessions: [UInt64: Session] = [:]
-    private var byName: [String: Set<UInt64>] = [:]
+    /// By the authenticated identity as it was sent: its text is cut and leaves the ID type out, so two identities may share it.
+    private var byIdentity: [[UInt8]: Set<UInt64>] = [:]
     private var byTunnel: [TunnelID: UInt64] = [:]
     private var byChild: [UInt32: UInt64] = [:]
     private var accountingIDs: [String: Int] = [:]
@@ -45,7 +46,7 @@ actor Sessions {
         guard !isStopping, sessions.count < Self.most else { return .refused("the gateway takes no more sessions") }
         let name = question.peer.description
         let body = question.peer.body
-        let same = (byName[name] ?? []).compactMap { sessions[$0] }.sorted { $0.id < $1.id }
+        let same = (byIdentity[body] ?? []).compactMap { sessions[$0] }.sorted { $0.id < $1.id }
         let doubles = same.filter { $0.identityBody == body }
         if !doubles.isEmpty, gateway.uniqueness == .keep, !question.initialContact {
             return .refused("a session of \(name) stands already, and uniqueness: keep lets no second one in")
@@ -62,7 +63,7 @@ actor Sessions {
             id: id, name: name, identity: name, identityBody: body, gateway: gateway, sa: sa, local: local, remote: question.remote,
             worker: datapath.homeWorker(), accountingID: accountingID(local: local, remote: question.remote))
         sessions[id] = session
-        byName[name, default: []].insert(id)
+        byIdentity[body, default: []].insert(id)
         log.authenticated(session.subject, name: name, method: "psk")
 
         let inherited = await replace(replaced, for: session)
@@ -89,8 +90,8 @@ actor Sessions {
         let id = LeaseSession(session.id)
         let lease: Lease
         do throws(AddressFailure) {
-            if let inherited {
-                lease = try await addresses.takeOver(inherited, by: id)
+            if let inherited, let taken = try? await addresses.takeOver(inherited, by: id) {
+                lease = taken
             } else {
                 guard question.wish.ipv4, let pool = session.gateway.ipv4Pool else {
                     return .unavailable("gateway \(session.gateway.name) has no addresses of the family it asks for")
@@ -149,7 +150,8 @@ actor Sessions {
         let spec = ChildSASpec(
             tunnel: tunnel, inbound: inbound, outbound: child.outboundSPI,
             suite: ESPSuite(protection: child.suite.suite, extendedSequenceNumbers: child.suite.extendedSequenceNumbers),
-            keys: ChildSAKeys(keys), selectors: Selectors(child), replayWindow: session.gateway.template.replayWindow)
+            keys: ChildSAKeys(keys), selectors: Selectors(child), replayWindow: session.gateway.template.replayWindow,
+            supersedes: child.supersedes.flatMap { LocalSPI(rawValue: $0) })
         do throws(DatapathError) {
             try await datapath.install(spec)
         } catch {
@@ -207,11 +209,14 @@ actor Sessions {
             byTunnel[tunnel] = nil
         }
         for child in session.children { byChild[child] = nil }
-        // Read again: the lease may have come, or gone to a successor, in the meantime.
-        if let lease = sessions[id]?.lease { await addresses.release(lease) }
+        // Read again: the lease may have come, or gone to a successor, in the meantime. Taken out before it is given back, or a successor that comes
+        // while it is on its way would inherit what nobody owns any more.
+        let lease = sessions[id]?.lease
+        sessions[id]?.lease = nil
+        if let lease { await addresses.release(lease) }
         sessions[id] = nil
-        byName[session.name]?.remove(id)
-        if byName[session.name]?.isEmpty == true { byName[session.name] = nil }
+        byIdentity[session.identityBody]?.remove(id)
+        if byIdentity[session.identityBody]?.isEmpty == true { byIdentity[session.identityBody] = nil }
         guard let since = session.established else { return }
         log.closed(
             session.subject, name: session.name, reason: reason.plain, seconds: UInt64(max(0, Date().timeIntervalSince(since))),

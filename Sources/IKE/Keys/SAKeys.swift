@@ -25,6 +25,19 @@ package struct SAKeys: ~Copyable, Sendable {
             initiatorSPI: initiatorSPI, responderSPI: responderSPI)
     }
 
+    /// The keys of an IKE SA that replaces another, RFC 7296 section 2.18: SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr) with the old SA's PRF.
+    package init(
+        rekeying old: borrowing SAKeys, prf: PRF, suite: ProtectionSuite, sharedSecret: borrowing SecretOctets,
+        initiatorNonce: [UInt8], responderNonce: [UInt8], initiatorSPI: IKESPI, responderSPI: IKESPI
+    ) throws(CryptoError) {
+        var input = sharedSecret.copy()
+        input.append(initiatorNonce + responderNonce)
+        let seed = try old.prf(key: old.d, input)
+        try self.init(
+            prf: prf, suite: suite, seed: seed, initiatorNonce: initiatorNonce, responderNonce: responderNonce,
+            initiatorSPI: initiatorSPI, responderSPI: responderSPI)
+    }
+
     private init(
         prf: PRF, suite: ProtectionSuite, seed: borrowing SecretOctets,
         initiatorNonce: [UInt8], responderNonce: [UInt8], initiatorSPI: IKESPI, responderSPI: IKESPI
@@ -59,19 +72,31 @@ package struct SAKeys: ~Copyable, Sendable {
         self.pr = pr
     }
 
-    /// KEYMAT = prf+(SK_d, Ni | Nr), cut as RFC 7296 section 2.17 says: all keys of the initiator's direction first, encryption before integrity.
+    /// KEYMAT = prf+(SK_d, [g^ir |] Ni | Nr), cut as RFC 7296 section 2.17 says: all keys of the initiator's direction first, encryption before
+    /// integrity. `secret`: that of an exchange with its own key exchange.
     package borrowing func childKeys(
-        suite: ProtectionSuite, initiatorNonce: [UInt8], responderNonce: [UInt8]
+        suite: ProtectionSuite, secret: borrowing SecretOctets? = nil, initiatorNonce: [UInt8], responderNonce: [UInt8]
     ) throws(CryptoError) -> ChildKeys {
         let encryption = suite.encryptionKeyLength
         let integrity = suite.integrityKeyLength
-        let material = try prf.plus(key: d, seed: initiatorNonce + responderNonce, count: 2 * (encryption + integrity))
+        var seed = Self.copy(secret)
+        seed.append(initiatorNonce + responderNonce)
+        let material = try prf.plus(key: d, seed: seed, count: 2 * (encryption + integrity))
         let half = encryption + integrity
         return ChildKeys(
             inboundEncryption: try material.slice(0..<encryption),
             inboundIntegrity: try material.slice(encryption..<half),
             outboundEncryption: try material.slice(half..<half + encryption),
             outboundIntegrity: try material.slice(half + encryption..<2 * half))
+    }
+}
+
+extension SAKeys {
+    private static func copy(_ secret: borrowing SecretOctets?) -> SecretOctets {
+        switch secret {
+        case .some(let value): value.copy()
+        case .none: SecretOctets(count: 0)
+        }
     }
 }
 

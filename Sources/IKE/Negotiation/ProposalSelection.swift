@@ -31,25 +31,31 @@ package struct ESPProposal: Hashable, Sendable {
     package let extendedSequenceNumbers: Bool
     /// Hard lifetime of the transform that matched, if it has its own.
     package let lifetime: Duration?
+    /// The group of the exchange's own key exchange; nil: none (always so in IKE_AUTH).
+    package var keyExchange: KeyExchangeMethod?
 
-    func response(spi: UInt32) -> Proposal {
+    func response(spi: UInt32, keyExchange: KeyExchangeMethod? = nil) -> Proposal {
         var octets: [UInt8] = []
         octets.append(bigEndian: spi)
         return Proposal(
             number: number, protocolID: .esp, spi: octets,
-            transforms: ProposalSelection.transforms(of: suite) + [
-                Transform(.sequenceNumbers, id: extendedSequenceNumbers ? 1 : 0)
-            ])
+            transforms: ProposalSelection.transforms(of: suite)
+                + (keyExchange.map { [Transform(.keyExchange, id: $0.rawValue)] } ?? []) + [
+                    Transform(.sequenceNumbers, id: extendedSequenceNumbers ? 1 : 0)
+                ])
     }
 }
 
 /// Choice among received proposals by our own preference (threats.md P10), RFC 7296 section 2.7.
 package enum ProposalSelection {
     /// The IKE proposal to take, or nil. `offeredKey` is the group of the request's KE payload: among equals it saves a round trip.
-    package static func ike(from proposals: [Proposal], accepting transforms: [IKETransform], offeredKey: KeyExchangeMethod) -> IKEProposal? {
+    /// `spiLength`: 8 when an IKE SA is replaced, 0 in IKE_SA_INIT.
+    package static func ike(
+        from proposals: [Proposal], accepting transforms: [IKETransform], offeredKey: KeyExchangeMethod, spiLength: Int = 0
+    ) -> IKEProposal? {
         for ours in transforms {
             for choice in ours.encryption {
-                for theirs in proposals where theirs.protocolID == .ike && theirs.spi.isEmpty {
+                for theirs in proposals where theirs.protocolID == .ike && theirs.spi.count == spiLength {
                     if let match = ike(theirs, ours, choice, offeredKey) { return match }
                 }
             }
@@ -69,19 +75,31 @@ package enum ProposalSelection {
         return IKEProposal(number: theirs.number, suite: suite, prf: prf, keyExchange: group, lifetime: ours.lifetime)
     }
 
-    /// The ESP proposal to take, or nil. In IKE_AUTH no key exchange is negotiated; a KE transform there is passed over (RFC 7296 section 1.2).
-    package static func esp(from proposals: [Proposal], accepting transforms: [IPsecTransform]) -> ESPProposal? {
+    /// Whether an exchange for a Child SA can have its own key exchange.
+    package enum ChildKeyExchange: Hashable, Sendable {
+        /// IKE_AUTH: a KE transform there is passed over (RFC 7296 section 1.2).
+        case none
+        /// CREATE_CHILD_SA: as policy and proposal agree; the group of the KE payload, if there is one, saves a round trip.
+        case allowed(KeyExchangeMethod?)
+    }
+
+    /// The ESP proposal to take, or nil.
+    package static func esp(
+        from proposals: [Proposal], accepting transforms: [IPsecTransform], keyExchange: ChildKeyExchange = .none
+    ) -> ESPProposal? {
         for ours in transforms {
             for choice in ours.encryption {
                 for theirs in proposals where theirs.protocolID == .esp {
-                    if let match = esp(theirs, ours, choice) { return match }
+                    if let match = esp(theirs, ours, choice, keyExchange) { return match }
                 }
             }
         }
         return nil
     }
 
-    private static func esp(_ theirs: Proposal, _ ours: IPsecTransform, _ choice: EncryptionChoice) -> ESPProposal? {
+    private static func esp(
+        _ theirs: Proposal, _ ours: IPsecTransform, _ choice: EncryptionChoice, _ keyExchange: ChildKeyExchange
+    ) -> ESPProposal? {
         var spiOctets = unsafe theirs.spi.span.bytes
         guard theirs.spi.count == 4, let spi = try? spiOctets.next(UInt32.self), spi > 255,
             !theirs.hasUnknownType(beside: [.encryption, .integrity, .keyExchange, .sequenceNumbers]),
@@ -98,8 +116,21 @@ package enum ProposalSelection {
         } else {
             return nil
         }
+        guard let group = group(theirs, ours, keyExchange) else { return nil }
         return ESPProposal(
-            number: theirs.number, spi: spi, suite: suite, extendedSequenceNumbers: extended, lifetime: ours.lifetime)
+            number: theirs.number, spi: spi, suite: suite, extendedSequenceNumbers: extended, lifetime: ours.lifetime,
+            keyExchange: group == .none ? nil : group)
+    }
+
+    /// NONE, or the group to use; nil when the proposal will not do: it insists on groups that we do not take, or has none and we insist.
+    private static func group(_ theirs: Proposal, _ ours: IPsecTransform, _ keyExchange: ChildKeyExchange) -> KeyExchangeMethod? {
+        guard case .allowed(let offeredKey) = keyExchange else { return KeyExchangeMethod.none }
+        let common = ours.keyExchange.filter { theirs.offers(.keyExchange, $0.rawValue) && KeyExchange.supports($0) }
+        let canDoWithout =
+            theirs.offers(.keyExchange, KeyExchangeMethod.none.rawValue) || !theirs.transforms.contains { $0.type == .keyExchange }
+        if let offeredKey, common.contains(offeredKey) { return offeredKey }
+        if canDoWithout, !ours.requiresPFS { return KeyExchangeMethod.none }
+        return common.first
     }
 
     /// Encryption with or without integrity, RFC 7296 section 3.3.3: an AEAD stands alone or beside NONE.

@@ -1,13 +1,23 @@
+import GatewayCrypto
 import IKEMessages
 import Wire
 
 /// The client is authenticated: INFORMATIONAL both ways, liveness and lifetimes. Built from a `VerifiedPeer` alone (invariant I1).
 struct Established: ~Copyable, Sendable {
     var channel: Channel
-    private let keys: SAKeys
+    private(set) var proposal: IKEProposal
+    private var keys: SAKeys
     private let profile: GatewayProfile
     private let peer: VerifiedPeer
+    private let grant: AddressGrant
     private var children: [Child]
+    /// The client's request for a Child SA that is being answered.
+    private var childExchange: ChildExchange?
+    private var rekey: IKERekey?
+    /// The IKE SA that was replaced: it answers until the client has deleted it.
+    private var previous: Channel?
+    /// Key exchanges that a client may ask for (threats.md P22).
+    private var keyExchanges = RateCap(perSecond: 2)
 
     private struct Child: Sendable {
         let sa: ChildSA
@@ -16,9 +26,15 @@ struct Established: ~Copyable, Sendable {
 
     /// An IKE SA that lost its last Child SA waits this long for a new one.
     static let childlessLifetime = Duration.seconds(60)
+    /// How long a replaced IKE SA waits for its Delete.
+    static let previousLifetime = Duration.seconds(60)
+    /// Child SAs of one IKE SA (threats.md P22).
+    static let mostChildren = 8
 
     init(login: consuming Login, peer: VerifiedPeer, child: ChildSA, at now: Instant) {
         let lifetime = login.proposal.lifetime
+        proposal = login.proposal
+        grant = child.grant
         channel = login.channel
         keys = login.keys
         profile = login.profile
@@ -49,7 +65,10 @@ struct Established: ~Copyable, Sendable {
             return .established(self)
         case .activity(let seen):
             return check(seen, at: now, into: &outputs)
-        case .peer, .address, .childSPI, .installed: return .established(self)
+        case .childSPI(let spi): return allot(spi, at: now, into: &outputs)
+        case .installed(let done): return installed(done, at: now, into: &outputs)
+        case .ikeSPI(let spi): return replace(with: spi, at: now, into: &outputs)
+        case .peer, .address: return .established(self)
         }
     }
 
@@ -63,6 +82,8 @@ struct Established: ~Copyable, Sendable {
             case .childAgeOut:
                 for child in children where child.expiry <= now { deleteChild(inboundSPI: child.sa.inboundSPI, at: now, into: &outputs) }
             case .childless: return delete(.childless, at: now, into: &outputs)
+            case .previous:
+                if let old = previous.take() { outputs.append(.released(responderSPI: old.responderSPI)) }
             case .halfOpen: break
             }
         }
@@ -83,6 +104,7 @@ struct Established: ~Copyable, Sendable {
     }
 
     private consuming func receive(_ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
+        if isForPrevious(datagram) { return receiveOnPrevious(datagram, at: now, into: &outputs) }
         switch channel.receive(datagram, at: now, into: &outputs) {
         case .response(_, let payloads):
             // The peer gave the SA up with these, and waits for no Delete (RFC 7296 section 2.21.2).
@@ -142,7 +164,8 @@ struct Established: ~Copyable, Sendable {
         }
     }
 
-    /// Rekeys and further Child SAs are refused as RFC 7296 section 1.3 allows.
+    // MARK: CREATE_CHILD_SA
+
     private consuming func createChildSA(
         _ payloads: [Payload], id: UInt32, at now: Instant, into outputs: inout [Output]
     ) -> IKESA.Stage {
@@ -152,11 +175,127 @@ struct Established: ~Copyable, Sendable {
         } catch {
             return refuse(.createChildSA, id: id, ExchangeError(error), at: now, into: &outputs)
         }
-        if let rekeyed = request.rekeys, !children.contains(where: { Self.octets($0.sa.outboundSPI) == rekeyed.spi }) {
-            channel.respond(.createChildSA, id: id, error: .childSANotFound(spi: rekeyed.spi), into: &outputs)
-        } else {
-            channel.respond(.createChildSA, id: id, error: .noAdditionalSAs, into: &outputs)
+        do throws(ExchangeError) {
+            if request.initiatorSelectors == nil {
+                guard previous == nil, keyExchanges.admits(at: now) else { throw .temporaryFailure }
+                rekey = try IKERekey.begin(request, messageID: id, accepting: profile.policy.transforms)
+                outputs.append(.ask(.ikeSPI))
+            } else {
+                childExchange = try begin(request, id: id, at: now)
+                outputs.append(.ask(.childSPI))
+            }
+        } catch {
+            return refuse(.createChildSA, id: id, error, at: now, into: &outputs)
         }
+        return .established(self)
+    }
+
+    private mutating func begin(_ request: CreateChildSARequest, id: UInt32, at now: Instant) throws(ExchangeError) -> ChildExchange {
+        let old = request.rekeys.flatMap { rekeyed in children.first { Self.octets($0.sa.outboundSPI) == rekeyed.spi }?.sa }
+        if let rekeyed = request.rekeys, old == nil { throw .childSANotFound(spi: rekeyed.spi) }
+        guard children.count < Self.mostChildren else { throw .noAdditionalSAs }
+        guard request.keyExchange == nil || keyExchanges.admits(at: now) else { throw .temporaryFailure }
+        // A Child SA in the place of another keeps its selectors (features.md TS-6): Windows asks for everything again.
+        return try ChildExchange.begin(
+            request, messageID: id,
+            terms: ChildTerms(
+                transforms: profile.childTransforms, local: old?.localSelectors ?? profile.localSelectors(for: grant),
+                remote: old?.remoteSelectors ?? grant.selectors, supersedes: old?.inboundSPI),
+            entropy: channel.entropy)
+    }
+
+    private consuming func allot(_ spi: UInt32?, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
+        guard var current = childExchange.take() else { return .established(self) }
+        guard let spi else {
+            return refuse(.createChildSA, id: current.messageID, .noAdditionalSAs, at: now, into: &outputs)
+        }
+        let child = ChildSA(
+            inboundSPI: spi, outboundSPI: current.proposal.spi, suite: current.proposal, localSelectors: current.localSelectors,
+            remoteSelectors: current.remoteSelectors, lifetime: current.proposal.lifetime ?? profile.policy.ipsecLifetime, grant: grant,
+            local: channel.local, remote: channel.remote, peerBehindNAT: channel.nat.peerBehindNAT, supersedes: current.supersedes)
+        current.child = child
+        childExchange = consume current
+        outputs.append(.install(child))
+        return .established(self)
+    }
+
+    borrowing func childKeys(inboundSPI: UInt32) -> ChildKeys? {
+        switch childExchange {
+        case .some(let current): current.child?.inboundSPI == inboundSPI ? current.keys(keys) : nil
+        case .none: nil
+        }
+    }
+
+    private consuming func installed(_ done: Bool, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
+        guard let current = childExchange.take(), let child = current.child else { return .established(self) }
+        guard done else {
+            outputs.append(.remove(inboundSPI: child.inboundSPI))
+            return refuse(.createChildSA, id: current.messageID, .temporaryFailure, at: now, into: &outputs)
+        }
+        channel.respond(.createChildSA, id: current.messageID, current.payloads(inboundSPI: child.inboundSPI), into: &outputs)
+        children.append(Child(sa: child, expiry: now + child.lifetime))
+        channel.deadlines[.childAgeOut] = children.map(\.expiry).min()
+        channel.deadlines[.childless] = nil
+        outputs.append(.childEstablished(child))
+        return .established(self)
+    }
+
+    /// The IKE SA gets new keys and SPIs; its Child SAs stay as they are (RFC 7296 section 2.18).
+    private consuming func replace(with spi: IKESPI?, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
+        guard let request = rekey.take() else { return .established(self) }
+        let id = request.messageID
+        guard let spi else { return refuse(.createChildSA, id: id, .temporaryFailure, at: now, into: &outputs) }
+        let fresh: RekeyedIKE
+        do throws(CryptoError) {
+            fresh = try request.finish(ours: spi, old: keys, entropy: channel.entropy)
+        } catch {
+            return refuse(.createChildSA, id: id, .invalidSyntax, at: now, into: &outputs)
+        }
+        channel.respond(.createChildSA, id: id, fresh.payloads, into: &outputs)
+        outputs.append(.rekeyed(initiatorSPI: fresh.initiatorSPI, responderSPI: fresh.responderSPI))
+        var next = Channel(
+            initiatorSPI: fresh.initiatorSPI, responderSPI: fresh.responderSPI, local: channel.local, remote: channel.remote,
+            nat: channel.nat, protection: fresh.protection, requests: RequestWindow(expected: 0), lastHeard: channel.lastHeard,
+            entropy: channel.entropy, liveness: channel.liveness)
+        next.deadlines = channel.deadlines
+        next.deadlines[.retransmit] = nil
+        next.deadlines[.ageOut] = now + fresh.proposal.lifetime
+        next.deadlines[.previous] = now + Self.previousLifetime
+        proposal = fresh.proposal
+        keys = fresh.keys
+        previous = exchange(&channel, with: next)
+        watch(at: now)
+        return .established(self)
+    }
+
+    private borrowing func isForPrevious(_ datagram: IKEDatagram) -> Bool {
+        var span = unsafe datagram.octets.span.bytes
+        guard let header = try? IKEHeader(parsing: &span) else { return false }
+        switch previous {
+        case .some(let old): return header.responderSPI == old.responderSPI
+        case .none: return false
+        }
+    }
+
+    /// What still comes on the IKE SA that was replaced: its Delete above all.
+    private consuming func receiveOnPrevious(_ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
+        guard var old = previous.take() else { return .established(self) }
+        switch old.receive(datagram, at: now, into: &outputs) {
+        case .nothing, .response: break
+        case .faultyRequest(let exchange, let id, let error):
+            old.respond(exchange, id: id, error: ExchangeError(error), into: &outputs)
+        case .request(let exchange, let id, let payloads):
+            old.accepted(datagram, at: now, into: &outputs)
+            if exchange == .informational {
+                old.respond(exchange, id: id, [], into: &outputs)
+                let isDeleted = payloads.contains { if case .delete(let delete) = $0 { delete.protocolID == .ike } else { false } }
+                // The response may get lost: it is repeated for a while.
+                if isDeleted { channel.deadlines[.previous] = now + Lingering.lifetime }
+            } else {
+                old.respond(exchange, id: id, error: .temporaryFailure, into: &outputs)
+            }
+        }
+        previous = consume old
         return .established(self)
     }
 
@@ -187,6 +326,7 @@ struct Established: ~Copyable, Sendable {
     private mutating func removeChildren(into outputs: inout [Output]) {
         for child in children { outputs.append(.remove(inboundSPI: child.sa.inboundSPI)) }
         children = []
+        if let current = childExchange.take(), let child = current.child { outputs.append(.remove(inboundSPI: child.inboundSPI)) }
     }
 
     private static func octets(_ spi: UInt32) -> [UInt8] {
