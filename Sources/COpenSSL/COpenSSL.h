@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/core_dispatch.h>
 #include <openssl/crypto.h>
@@ -21,8 +22,11 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/obj_mac.h>
+#include <openssl/pem.h>
 #include <openssl/provider.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
 
 /* May be called from Swift functions that neither lock nor count references. */
 #define GW_HOT __attribute__((swift_attr("@_noLocks"))) static inline

@@ -1,6 +1,6 @@
 /// A hash function: the rows that HMAC, PRF and Digest are built on.
 enum HashFunction: Int, Sendable, CaseIterable {
-    case sha1, sha256, sha384, sha512
+    case md5, sha1, sha256, sha384, sha512
 
     /// The place in a table made from `allCases`.
     var index: Int { rawValue }
@@ -8,6 +8,7 @@ enum HashFunction: Int, Sendable, CaseIterable {
     /// Octets of a digest.
     var outputLength: Int {
         switch self {
+        case .md5: 16
         case .sha1: 20
         case .sha256: 32
         case .sha384: 48
@@ -18,7 +19,7 @@ enum HashFunction: Int, Sendable, CaseIterable {
     /// Octets that the compression function takes at once: HMAC pads its key to as many (RFC 2104).
     var blockLength: Int {
         switch self {
-        case .sha1, .sha256: 64
+        case .md5, .sha1, .sha256: 64
         case .sha384, .sha512: 128
         }
     }
@@ -26,6 +27,7 @@ enum HashFunction: Int, Sendable, CaseIterable {
     /// The name that the library fetches it by.
     var libraryName: String {
         switch self {
+        case .md5: "MD5"
         case .sha1: "SHA1"
         case .sha256: "SHA2-256"
         case .sha384: "SHA2-384"

@@ -1,7 +1,7 @@
 package import Wire
 
 /// One ephemeral key of one key exchange method, RFC 7296 section 3.4.
-/// Public values: MODP as long as the prime (RFC 3526), ECP x | y (RFC 5903), X25519 as RFC 8031.
+/// Public values: MODP as long as the prime (RFC 3526), ECP x | y (RFC 5903), X25519 and X448 as RFC 8031.
 package struct KeyExchange: ~Copyable, Sendable {
     package let method: KeyExchangeMethod
     package let publicValue: [UInt8]
@@ -10,22 +10,28 @@ package struct KeyExchange: ~Copyable, Sendable {
 
     /// A row of the table of methods: which mathematics, and its lengths in octets.
     enum Group: Sendable {
-        /// Modular exponentiation with a prime of RFC 3526; the exponent is as long as its section 8 asks, and no longer.
-        case modp(LibCrypto.Prime, length: Int, exponent: Int)
+        /// Modular exponentiation; the exponent's octets, as long as RFC 3526 section 8 asks and no longer.
+        case modp(LibCrypto.Prime, exponent: Int)
         /// A curve of RFC 5903; length of a coordinate.
         case ecp(LibCrypto.Curve, length: Int)
-        /// RFC 7748.
-        case x25519
+        /// A function of RFC 7748.
+        case montgomery(LibCrypto.Montgomery)
     }
 
     static let rows: [KeyExchangeMethod: Group] = [
-        .modp2048: .modp(.rfc3526_2048, length: 256, exponent: 40),
-        .modp3072: .modp(.rfc3526_3072, length: 384, exponent: 53),
-        .modp4096: .modp(.rfc3526_4096, length: 512, exponent: 60),
+        .modp768: .modp(.rfc2409_768, exponent: 30),
+        .modp1024: .modp(.rfc2409_1024, exponent: 30),
+        .modp1536: .modp(.rfc3526_1536, exponent: 30),
+        .modp2048: .modp(.rfc3526_2048, exponent: 40),
+        .modp3072: .modp(.rfc3526_3072, exponent: 53),
+        .modp4096: .modp(.rfc3526_4096, exponent: 60),
+        .modp6144: .modp(.rfc3526_6144, exponent: 68),
+        .modp8192: .modp(.rfc3526_8192, exponent: 78),
         .ecp256: .ecp(.p256, length: 32),
         .ecp384: .ecp(.p384, length: 48),
         .ecp521: .ecp(.p521, length: 66),
-        .x25519: .x25519,
+        .x25519: .montgomery(.x25519),
+        .x448: .montgomery(.x448),
     ]
 
     package static func supports(_ method: KeyExchangeMethod) -> Bool { rows[method] != nil }
@@ -52,30 +58,30 @@ package struct KeyExchange: ~Copyable, Sendable {
         guard let group = Self.rows[method] else { throw .unsupported }
         guard privateValue.count == group.privateValueLength else { throw .badLength }
         switch group {
-        case .modp(let prime, let length, _):
-            publicValue = try LibCrypto.modpPublicValue(prime, length: length, privateValue)
+        case .modp(let prime, _):
+            publicValue = try LibCrypto.modpPublicValue(prime, privateValue)
         case .ecp(let curve, let length):
             guard try LibCrypto.isPrivateValue(privateValue, on: curve) else { throw .badLength }
             publicValue = try LibCrypto.curvePublicValue(curve, length: length, privateValue)
-        case .x25519:
-            publicValue = try LibCrypto.x25519PublicValue(privateValue)
+        case .montgomery(let function):
+            publicValue = try LibCrypto.montgomeryPublicValue(function, privateValue)
         }
         self.method = method
         self.group = group
         self.privateValue = privateValue
     }
 
-    /// g^ir with the peer's public value, as long as the prime, the coordinate or 32 octets. Throws `.badLength` for another length than
+    /// g^ir with the peer's public value, as long as the prime, the coordinate or the public value. Throws `.badLength` for another length than
     /// the method's, `.invalidPublicValue` for a value outside 1 < y < p-1, a point off the curve, an all-zero result; `.library`.
     package borrowing func sharedSecret(with peer: [UInt8]) throws(CryptoError) -> SecretOctets {
         guard peer.count == group.publicValueLength else { throw .badLength }
         switch group {
-        case .modp(let prime, let length, _):
-            return try LibCrypto.modpSharedSecret(prime, length: length, privateValue, peer)
+        case .modp(let prime, _):
+            return try LibCrypto.modpSharedSecret(prime, privateValue, peer)
         case .ecp(let curve, let length):
             return try LibCrypto.curveSharedSecret(curve, length: length, privateValue, peer)
-        case .x25519:
-            return try LibCrypto.x25519SharedSecret(privateValue, peer)
+        case .montgomery(let function):
+            return try LibCrypto.montgomerySharedSecret(function, privateValue, peer)
         }
     }
 }
@@ -83,17 +89,17 @@ package struct KeyExchange: ~Copyable, Sendable {
 extension KeyExchange.Group {
     var publicValueLength: Int {
         switch self {
-        case .modp(_, let length, _): length
+        case .modp(let prime, _): prime.length
         case .ecp(_, let length): 2 * length
-        case .x25519: 32
+        case .montgomery(let function): function.length
         }
     }
 
     var privateValueLength: Int {
         switch self {
-        case .modp(_, _, let exponent): exponent
+        case .modp(_, let exponent): exponent
         case .ecp(_, let length): length
-        case .x25519: 32
+        case .montgomery(let function): function.length
         }
     }
 
@@ -104,7 +110,7 @@ extension KeyExchange.Group {
             switch self {
             case .modp: unsafe octets[first] |= 0x80  // a full-length exponent, never 0 or 1
             case .ecp(.p521, _): unsafe octets[first] &= 0x01  // 521 bits in 66 octets
-            case .ecp, .x25519: break
+            case .ecp, .montgomery: break
             }
         }
         return candidate

@@ -3,13 +3,15 @@ package import Wire
 /// A pseudorandom function and prf+, RFC 7296 sections 2.13 and 2.14.
 package struct PRF: Sendable, Equatable {
     package let number: PseudorandomFunction
-    private let function: HashFunction
+    private let function: MACFunction
 
-    private static let rows: [PseudorandomFunction: HashFunction] = [
-        .hmacSHA1: .sha1,
-        .hmacSHA256: .sha256,
-        .hmacSHA384: .sha384,
-        .hmacSHA512: .sha512,
+    private static let rows: [PseudorandomFunction: MACFunction] = [
+        .hmacMD5: .hmac(.md5),
+        .hmacSHA1: .hmac(.sha1),
+        .aesXCBC: .aesXCBC,
+        .hmacSHA256: .hmac(.sha256),
+        .hmacSHA384: .hmac(.sha384),
+        .hmacSHA512: .hmac(.sha512),
     ]
 
     /// Nil when this build has no such function.
@@ -20,9 +22,16 @@ package struct PRF: Sendable, Equatable {
     }
 
     /// Octets of SK_d, SK_pi and SK_pr: the preferred key length.
-    package var keyLength: Int { function.outputLength }
+    package var keyLength: Int { function.keyLength }
     /// Octets of a result.
     package var outputLength: Int { function.outputLength }
+
+    /// The key that SKEYSEED comes from: Ni | Nr, or the first 64 bits of each where the function has keys of one length only (RFC 7296
+    /// section 2.14).
+    package func nonceKey(initiator: [UInt8], responder: [UInt8]) -> SecretOctets {
+        function == .aesXCBC
+            ? SecretOctets(copying: Array(initiator.prefix(8) + responder.prefix(8))) : SecretOctets(copying: initiator + responder)
+    }
 
     /// prf(key, data); throws `.library`.
     package func callAsFunction(key: borrowing SecretOctets, _ data: [UInt8]) throws(CryptoError) -> SecretOctets {
@@ -49,7 +58,7 @@ package struct PRF: Sendable, Equatable {
     }
 
     private func once(key: borrowing SecretOctets, _ data: UnsafeRawBufferPointer) throws(CryptoError) -> SecretOctets {
-        var mac = try HMAC(function, key: key)
+        var mac = try MAC(function, key: key)
         var result = SecretOctets(count: outputLength)
         let done = unsafe mac.begin() && mac.absorb(data) && mac.finish()
         guard done, unsafe result.withUnsafeMutableBytes({ unsafe mac.copyResult(into: $0) }) else { throw .library }
@@ -61,7 +70,7 @@ package struct PRF: Sendable, Equatable {
         key: borrowing SecretOctets, _ seed: UnsafeRawBufferPointer, _ count: Int
     ) throws(CryptoError) -> SecretOctets {
         guard count >= 0, count <= 255 * outputLength else { throw .exhausted }
-        var mac = try HMAC(function, key: key)
+        var mac = try MAC(function, key: key)
         var result = SecretOctets(count: count)
         let size = outputLength
         let done = unsafe result.withUnsafeMutableBytes { octets in

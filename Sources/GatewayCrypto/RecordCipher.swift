@@ -1,6 +1,6 @@
 /// Seals or opens SK payloads and ESP packets in place: keyed once, nothing allocated, locked or counted per call.
 ///
-/// With an AEAD the nonce is salt | iv, and `aad` is authenticated along. With cipher and MAC the MAC covers aad | iv | text | macTrailer
+/// With an AEAD the nonce is salt | iv, and `aad` is authenticated along; with GMAC aad | iv | text is. With cipher and MAC the MAC covers aad | iv | text | macTrailer
 /// (the high half of an extended sequence number, or nothing); it is written after encryption and verified before decryption.
 package struct RecordCipher: ~Copyable, Sendable {
     /// What a key is for; never both (threats.md P27).
@@ -8,8 +8,10 @@ package struct RecordCipher: ~Copyable, Sendable {
 
     package let suite: ProtectionSuite
     package let direction: Direction
-    private var cipher: CipherContext
-    private var mac: HMAC?
+    private let mode: CipherRow.Mode
+    /// Nil where nothing is enciphered.
+    private var cipher: CipherContext?
+    private var mac: MAC?
     /// Salt | room for the IV.
     private let nonce: SecretOctets
     private let saltLength: Int
@@ -26,19 +28,25 @@ package struct RecordCipher: ~Copyable, Sendable {
         let key = try encryptionKey.slice(0..<row.keyLength)
         var nonce = try encryptionKey.slice(row.keyLength..<suite.encryptionKeyLength)
         nonce.append([UInt8](repeating: 0, count: row.ivLength))
-        let cipher = try CipherContext(row, key: key, seals: direction == .seal)
+        let cipher = try Self.cipher(row, key: key, seals: direction == .seal)
         let mac = try Self.mac(suite.mac, key: integrityKey)
         self.suite = suite
         self.direction = direction
+        mode = row.mode
         self.cipher = cipher
         self.mac = mac
         self.nonce = nonce
         saltLength = row.saltLength
     }
 
-    private static func mac(_ row: MACRow?, key: borrowing SecretOctets) throws(CryptoError) -> HMAC? {
+    private static func cipher(_ row: CipherRow, key: borrowing SecretOctets, seals: Bool) throws(CryptoError) -> CipherContext? {
+        guard row.function != nil else { return nil }
+        return try CipherContext(row, key: key, seals: seals)
+    }
+
+    private static func mac(_ row: MACRow?, key: borrowing SecretOctets) throws(CryptoError) -> MAC? {
         guard let row else { return nil }
-        return try HMAC(row.function, key: key)
+        return try MAC(row.function, key: key)
     }
 
     /// Encrypts `text` in place and writes the ICV. False, with nothing to be sent, when a length does not fit the suite.
@@ -49,14 +57,21 @@ package struct RecordCipher: ~Copyable, Sendable {
         guard direction == .seal, unsafe fits(iv, text, macTrailer, icvCount: icv.count), unsafe restart(iv) else {
             return false
         }
-        if suite.isAEAD {
-            return unsafe cipher.authenticate(aad) && cipher.transform(text) && cipher.finish() && cipher.writeTag(icv)
+        switch mode {
+        case .aead:
+            return unsafe cipher?.authenticate(aad) == true && cipher?.transform(text) == true && cipher?.finish() == true
+                && cipher?.writeTag(icv) == true
+        case .authenticated:
+            return unsafe authenticateAll(aad, iv, UnsafeRawBufferPointer(text)) && cipher?.writeTag(icv) == true
+        case .encrypted:
+            return unsafe cipher?.transform(text) == true && cipher?.finish() == true
+                && compute(aad, iv, UnsafeRawBufferPointer(text), macTrailer) && mac?.copyResult(into: icv) == true
+        case .plain:
+            return unsafe compute(aad, iv, UnsafeRawBufferPointer(text), macTrailer) && mac?.copyResult(into: icv) == true
         }
-        return unsafe cipher.transform(text) && cipher.finish()
-            && authenticate(aad, iv, UnsafeRawBufferPointer(text), macTrailer) && mac?.copyResult(into: icv) == true
     }
 
-    /// Verifies the ICV and decrypts `text` in place. False when the ICV or a length does not fit; `text` then holds ciphertext or zeros.
+    /// Verifies the ICV and decrypts `text` in place. False when the ICV or a length does not fit; `text` then holds what came, or zeros.
     @_noLocks package mutating func open(
         aad: UnsafeRawBufferPointer, iv: UnsafeRawBufferPointer, text: UnsafeMutableRawBufferPointer,
         macTrailer: UnsafeRawBufferPointer, icv: UnsafeRawBufferPointer
@@ -64,14 +79,22 @@ package struct RecordCipher: ~Copyable, Sendable {
         guard direction == .open, unsafe fits(iv, text, macTrailer, icvCount: icv.count), unsafe restart(iv) else {
             return false
         }
-        if suite.isAEAD {
-            let valid = unsafe cipher.expectTag(icv) && cipher.authenticate(aad) && cipher.transform(text) && cipher.finish()
-            if !valid { unsafe LibCrypto.wipe(text) }  // GCM decrypts before it knows: unverified text goes to nobody
+        switch mode {
+        case .aead:
+            let valid =
+                unsafe cipher?.expectTag(icv) == true && cipher?.authenticate(aad) == true && cipher?.transform(text) == true
+                && cipher?.finish() == true
+            if !valid { unsafe LibCrypto.wipe(text) }  // it decrypts before it knows: unverified text goes to nobody
             return valid
+        case .authenticated:
+            return unsafe cipher?.expectTag(icv) == true && authenticateAll(aad, iv, UnsafeRawBufferPointer(text))
+        case .encrypted:
+            guard unsafe compute(aad, iv, UnsafeRawBufferPointer(text), macTrailer), unsafe mac?.resultBegins(with: icv) == true
+            else { return false }
+            return unsafe cipher?.transform(text) == true && cipher?.finish() == true
+        case .plain:
+            return unsafe compute(aad, iv, UnsafeRawBufferPointer(text), macTrailer) && mac?.resultBegins(with: icv) == true
         }
-        guard unsafe authenticate(aad, iv, UnsafeRawBufferPointer(text), macTrailer), unsafe mac?.resultBegins(with: icv) == true
-        else { return false }
-        return unsafe cipher.transform(text) && cipher.finish()
     }
 
     private func fits(
@@ -85,12 +108,21 @@ package struct RecordCipher: ~Copyable, Sendable {
     }
 
     private mutating func restart(_ iv: UnsafeRawBufferPointer) -> Bool {
+        guard suite.ivLength > 0 else { return true }
         let room = unsafe UnsafeMutableRawBufferPointer(start: nonce.base + saltLength, count: suite.ivLength)
         return unsafe LibCrypto.copyPrefix(iv, into: room)
-            && cipher.restart(UnsafeRawBufferPointer(start: nonce.base, count: saltLength + suite.ivLength))
+            && cipher?.restart(UnsafeRawBufferPointer(start: nonce.base, count: saltLength + suite.ivLength)) == true
     }
 
-    private mutating func authenticate(
+    /// GMAC: the whole packet is associated data, RFC 4543 section 3.3.
+    private mutating func authenticateAll(
+        _ aad: UnsafeRawBufferPointer, _ iv: UnsafeRawBufferPointer, _ text: UnsafeRawBufferPointer
+    ) -> Bool {
+        unsafe cipher?.authenticate(aad) == true && cipher?.authenticate(iv) == true && cipher?.authenticate(text) == true
+            && cipher?.finish() == true
+    }
+
+    private mutating func compute(
         _ aad: UnsafeRawBufferPointer, _ iv: UnsafeRawBufferPointer, _ text: UnsafeRawBufferPointer,
         _ trailer: UnsafeRawBufferPointer
     ) -> Bool {

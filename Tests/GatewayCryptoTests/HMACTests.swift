@@ -5,7 +5,7 @@ import Wire
 
 @Suite("HMAC, PRF and digests")
 struct HMACTests {
-    @Test("RFC 2202, RFC 4231, RFC 4868", arguments: HMACVector.all)
+    @Test("RFC 2202, RFC 4231, RFC 4868, RFC 3566, RFC 4434", arguments: HMACVector.all + HMACVector.named)
     func rfc4231_rfc4868_hmac(vector: HMACVector) throws {
         let prf = try #require(PRF(vector.prf))
         let result = try prf(key: secret(vector.key), octets(vector.data)).exposed()
@@ -17,20 +17,23 @@ struct HMACTests {
         #expect(again.exposed() == result)
     }
 
-    @Test("RFC 4868 and RFC 2404: keys as long as the hash, results cut")
+    @Test("RFC 4868, RFC 2404, RFC 2403 and RFC 3566: keys as long as the hash, results cut")
     func rfc4868_lengths() throws {
         let expected: [(IntegrityAlgorithm, key: Int, icv: Int)] = [
             (.hmacSHA1_96, 20, 12), (.hmacSHA256_128, 32, 16), (.hmacSHA384_192, 48, 24), (.hmacSHA512_256, 64, 32),
+            (.hmacMD5_96, 16, 12), (.aesXCBC_96, 16, 12),
         ]
         #expect(MACRow.all.count == expected.count)
         for (number, key, icv) in expected {
             let row = try #require(MACRow.all.first { $0.number == number })
-            #expect(row.function.outputLength == key)
+            #expect(row.function.keyLength == key)
             #expect(row.icvLength == icv)
         }
     }
 
-    @Test("prf+ is T1 | T2 | ..., RFC 7296 section 2.13", arguments: [PseudorandomFunction.hmacSHA1, .hmacSHA256, .hmacSHA384, .hmacSHA512])
+    @Test(
+        "prf+ is T1 | T2 | ..., RFC 7296 section 2.13",
+        arguments: [PseudorandomFunction.hmacMD5, .hmacSHA1, .aesXCBC, .hmacSHA256, .hmacSHA384, .hmacSHA512])
     func rfc7296_2_13_prfPlus(number: PseudorandomFunction) throws {
         let prf = try #require(PRF(number))
         let key = secret("000102030405060708090a0b0c0d0e0f")
@@ -53,11 +56,49 @@ struct HMACTests {
 
     @Test("What is not in the table is refused")
     func threat_C1_unknownFunctions() {
-        for number in [0, 1, 3, 4, 8, 9, 1025, 65535] as [UInt16] {
+        for number in [0, 3, 8, 9, 1025, 65535] as [UInt16] {
             #expect(PRF(PseudorandomFunction(rawValue: number)) == nil)
         }
         #expect(PRF(.hmacSHA256) == PRF(.hmacSHA256))
         #expect(PRF(.hmacSHA256) != PRF(.hmacSHA384))
+    }
+
+    @Test("RFC 7296 section 2.14: of the nonces AES-XCBC takes 64 bits each, the others all")
+    func rfc7296_2_14_nonceKey() throws {
+        let (initiator, responder) = (SeededEntropy(seed: 1).octets(32), SeededEntropy(seed: 2).octets(17))
+        let xcbc = try #require(PRF(.aesXCBC))
+        #expect(xcbc.nonceKey(initiator: initiator, responder: responder).exposed() == Array(initiator.prefix(8)) + Array(responder.prefix(8)))
+        for number in [PseudorandomFunction.hmacMD5, .hmacSHA1, .hmacSHA512] {
+            let prf = try #require(PRF(number))
+            #expect(prf.nonceKey(initiator: initiator, responder: responder).exposed() == initiator + responder)
+        }
+    }
+
+    @Test("AES-XCBC takes its message in any pieces")
+    func rfc3566_pieces() throws {
+        let prf = try #require(PRF(.aesXCBC))
+        let key = SeededEntropy(seed: 4).octets(16)
+        var mac = try XCBC(key: SecretOctets(copying: key))
+        let sizes = SeededEntropy(seed: 5)
+        print("seed 5")
+        for length in [0, 1, 15, 16, 17, 31, 32, 33, 511, 512, 513, 528, 529, 1025, 4096] {
+            let message = SeededEntropy(seed: UInt64(length)).octets(length)
+            let expected = try prf(key: SecretOctets(copying: key), message).exposed()
+            for _ in 0..<20 {
+                #expect(mac.begin() == true)
+                var rest = message[...]
+                while !rest.isEmpty {
+                    let count = min(rest.count, Int(sizes.octets(1)[0]) % 40)
+                    let done = Array(rest.prefix(count)).withUnsafeBytes { mac.absorb($0) }
+                    #expect(done)
+                    rest = rest.dropFirst(count)
+                }
+                #expect(mac.finish() == true)
+                var result = [UInt8](repeating: 0, count: 16)
+                let copied = result.withUnsafeMutableBytes { mac.copyResult(into: $0) }
+                #expect(copied && result == expected)
+            }
+        }
     }
 
     @Test("FIPS 180-4 examples: the empty string and \"abc\"")

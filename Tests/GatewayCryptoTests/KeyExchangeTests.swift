@@ -4,7 +4,9 @@ import Wire
 
 @testable import GatewayCrypto
 
-let allMethods: [KeyExchangeMethod] = [.modp2048, .modp3072, .modp4096, .ecp256, .ecp384, .ecp521, .x25519]
+let allMethods: [KeyExchangeMethod] = [
+    .modp768, .modp1024, .modp1536, .modp2048, .modp3072, .modp4096, .modp6144, .modp8192, .ecp256, .ecp384, .ecp521, .x25519, .x448,
+]
 
 extension KeyExchangeMethod: CustomTestStringConvertible {
     public var testDescription: String { "method \(rawValue)" }
@@ -12,7 +14,7 @@ extension KeyExchangeMethod: CustomTestStringConvertible {
 
 @Suite("Key exchange")
 struct KeyExchangeTests {
-    @Test("RFC 5903, RFC 7748, RFC 3526: both sides", arguments: KeyExchangeVector.all)
+    @Test("RFC 5903, RFC 7748, RFC 3526: both sides", arguments: KeyExchangeVector.all + KeyExchangeVector.named)
     func rfc3526_rfc5903_rfc7748(vector: KeyExchangeVector) throws {
         let initiator = try KeyExchange(vector.method, privateValue: secret(vector.initiatorPrivate))
         let responder = try KeyExchange(vector.method, privateValue: secret(vector.responderPrivate))
@@ -38,17 +40,34 @@ struct KeyExchangeTests {
         #expect(k == octets("684cf59ba83309552800ef566f2f4d3c1c3887c49360e3875f2eb94d99532c51"))
     }
 
+    @Test("RFC 7748 section 5.2 for X448")
+    func rfc7748_5_2_x448() throws {
+        for vector in x448Multiplications {
+            let key = try KeyExchange(.x448, privateValue: secret(vector.scalar))
+            #expect(try key.sharedSecret(with: octets(vector.u)).exposed() == octets(vector.result))
+        }
+        var (k, u) = ([UInt8](repeating: 0, count: 56), [UInt8](repeating: 0, count: 56))
+        (k[0], u[0]) = (5, 5)
+        for round in 1...1000 {
+            let result = try KeyExchange(.x448, privateValue: SecretOctets(copying: k)).sharedSecret(with: u).exposed()
+            (k, u) = (result, k)
+            if round == 1 { #expect(k == octets(x448Iterated.once)) }
+        }
+        #expect(k == octets(x448Iterated.thousandTimes))
+    }
+
     @Test("The table: numbers and lengths of RFC 7296 section 3.4")
     func publicValueLengths() {
         let expected: [(KeyExchangeMethod, Int)] = [
-            (.modp2048, 256), (.modp3072, 384), (.modp4096, 512), (.ecp256, 64), (.ecp384, 96), (.ecp521, 132), (.x25519, 32),
+            (.modp768, 96), (.modp1024, 128), (.modp1536, 192), (.modp2048, 256), (.modp3072, 384), (.modp4096, 512),
+            (.modp6144, 768), (.modp8192, 1024), (.ecp256, 64), (.ecp384, 96), (.ecp521, 132), (.x25519, 32), (.x448, 56),
         ]
         for (method, length) in expected {
             #expect(KeyExchange.supports(method))
             #expect(KeyExchange.publicValueLength(method) == length)
         }
         #expect(KeyExchange.rows.count == expected.count)
-        for number in [0, 1, 2, 5, 22, 23, 24, 33, 1025, 65535] as [UInt16] {
+        for number in [0, 3, 4, 6, 13, 22, 23, 24, 25, 30, 33, 1025, 65535] as [UInt16] {
             let method = KeyExchangeMethod(rawValue: number)
             #expect(!KeyExchange.supports(method))
             #expect(KeyExchange.publicValueLength(method) == nil)
@@ -122,7 +141,7 @@ struct KeyExchangeTests {
 
     @Test("RFC 6989: MODP values outside 1 < y < p-1 are refused")
     func rfc6989_modp() throws {
-        for (method, text) in rfc3526Primes {
+        for (method, text) in rfc3526Primes + namedPrimes {
             let key = try KeyExchange(method, entropy: SeededEntropy(seed: 9))
             let p = octets(text)
             func value(_ change: (inout [UInt8]) -> Void) -> [UInt8] {
@@ -207,6 +226,12 @@ struct KeyExchangeTests {
     @Test("RFC 7748 section 6.1: points of low order are refused", arguments: lowOrderPoints)
     func rfc7748_6_1_lowOrder(point: String) throws {
         let key = try KeyExchange(.x25519, entropy: SeededEntropy(seed: 13))
+        #expect(throws: CryptoError.invalidPublicValue) { _ = try key.sharedSecret(with: octets(point)).count }
+    }
+
+    @Test("RFC 7748 section 6.2: points of low order are refused", arguments: lowOrderPoints448)
+    func rfc7748_6_2_lowOrder(point: String) throws {
+        let key = try KeyExchange(.x448, entropy: SeededEntropy(seed: 13))
         #expect(throws: CryptoError.invalidPublicValue) { _ = try key.sharedSecret(with: octets(point)).count }
     }
 

@@ -31,6 +31,7 @@ struct Wycheproof: Decodable {
         let ivSize: Int?
         let keySize: Int?
         let tagSize: Int?
+        let publicKeyDer: String?
         let tests: [Row]
     }
 
@@ -39,7 +40,7 @@ struct Wycheproof: Decodable {
         let comment: String
         let flags: [String]
         let result: Result
-        let key, iv, aad, msg, ct, tag: String?
+        let key, iv, aad, msg, ct, tag, sig: String?
         let `public`, `private`, shared: String?
     }
 

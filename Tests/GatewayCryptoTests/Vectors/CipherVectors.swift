@@ -1,3 +1,5 @@
+import Wire
+
 /// AES-CBC, RFC 3602 section 4: key, IV, plain text, ciphertext.
 let rfc3602Vectors: [(key: String, iv: String, plain: String, cipher: String)] = [
     (
@@ -113,5 +115,39 @@ let gcmVectors: [(key: String, nonce: String, aad: String, plain: String, sealed
         522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f6
         1e6393ba7a0abcc9f66276fc6ece0f4e1768cddf8853bb2d551b
         """
+    ),
+]
+
+/// ChaCha20-Poly1305, RFC 7634 appendices A (ESP, padding included) and B (IKE): key | salt, IV, associated data, plain text, ciphertext | tag.
+let rfc7634Vectors: [(key: String, iv: String, aad: String, plain: String, sealed: String)] = [
+    (
+        "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9fa0a1a2a3", "1011121314151617",
+        "0102030400000005",
+        """
+        45000054a6f200004001e778c6336405c000020508005b7a3a080000553bec100007362708090a0b0c0d0e0f101112131415
+        161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f303132333435363701020204
+        """,
+        """
+        24039428b97f417e3c13753a4f05087b67c352e6a7fab1b982d466ef407ae5c614ee8099d52844eb61aa95dfab4c02f72aa7
+        1e7c4c4f64c9befe2facc638e8f3cbec163fac469b502773f6fb94e664da9165b82829f641e076aaa8266b7fb0f7b11b3699
+        07e1ad43
+        """
+    ),
+    (
+        "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9fa0a1a2a3", "1011121314151617",
+        "c0c1c2c3c4c5c6c7d0d1d2d3d4d5d6d72e202500000000090000004529000029",
+        "0000000c000040010000000a00",
+        "610394701f8d017f7c129248896b71bfe25236efd7cdc67066906315b2"
+    ),
+]
+
+/// NIST SP 800-20's multi-block test of triple DES (the first), and FIPS 81's example of CBC: key, IV, plain text, ciphertext.
+let desVectors: [(number: EncryptionAlgorithm, key: String, iv: String, plain: String, cipher: String)] = [
+    (
+        .tripleDES, "627f460e08104a1043cd265d5840eaf1313edf97df2a8a8c", "8e29f75ea77e5475", "326a494cd33fe756", "b22b8d66de970692"
+    ),
+    (
+        .des, "0123456789abcdef", "1234567890abcdef", "4e6f77206973207468652074696d6520666f7220616c6c20",
+        "e5c7cdde872bf27c43e934008c389c0f683788499a7c05f6"
     ),
 ]
