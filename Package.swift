@@ -25,26 +25,24 @@ let tests: [SwiftSetting] = [
 
 let package = Package(
     name: "ipsec-gw",
-    dependencies: [],
     targets: [
-        // Floor 0: C
+        // Floor 0: C at the edge
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
-        .target(name: "CLinux", cSettings: [.define("_GNU_SOURCE")]),
 
         // Floor 1: ground
         .target(name: "Wire", swiftSettings: strict),
         .target(name: "GatewayCrypto", dependencies: ["COpenSSL", "Wire"], swiftSettings: strict),
-        .target(name: "LinuxIO", dependencies: ["CLinux", "Wire"], swiftSettings: strict),
 
-        // Floor 2: protocols
-        .target(name: "ESP", dependencies: ["GatewayCrypto", "Wire"], swiftSettings: strict),
+        // Floor 2: protocols, pure
+        .target(name: "AddressAssignment", dependencies: ["Wire"], swiftSettings: strict),
+        .target(name: "PKI", dependencies: ["COpenSSL", "GatewayCrypto", "Wire"], swiftSettings: strict),
 
-        // Floor 3: engines
-        .target(name: "Datapath", dependencies: ["ESP", "GatewayCrypto", "LinuxIO", "Wire"], swiftSettings: strict),
+        // What tests are made from
+        .target(
+            name: "GatewayTesting", dependencies: ["AddressAssignment", "GatewayCrypto", "PKI", "Wire"], path: "Tests/GatewayTesting",
+            swiftSettings: tests),
 
         // Tests
-        .target(name: "PacketFixtures", dependencies: ["Wire"], path: "Tests/PacketFixtures", swiftSettings: strict),
-        .testTarget(name: "ESPTests", dependencies: ["ESP", "GatewayCrypto", "PacketFixtures", "Wire"], swiftSettings: tests),
-        .testTarget(name: "DatapathTests", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "PacketFixtures", "Wire"], swiftSettings: tests),
+        .testTarget(name: "PKITests", dependencies: ["GatewayCrypto", "GatewayTesting", "PKI", "Wire"], swiftSettings: tests),
     ]
 )

@@ -24,6 +24,8 @@
 #include <openssl/provider.h>
 #include <openssl/rand.h>
 
+#include "X509Shims.h"
+
 /* May be called from Swift functions that neither lock nor count references. */
 #define GW_HOT __attribute__((swift_attr("@_noLocks"))) static inline
 
