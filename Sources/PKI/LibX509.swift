@@ -5,7 +5,7 @@ import GatewayCrypto
 enum LibX509 {
     /// RFC 5280 path validation of exactly this path: end entity first, trust anchor last. The other certificates are untrusted to OpenSSL, the
     /// anchor is all it trusts. Throws OpenSSL's first objection by its plain name.
-    static func verify(_ path: [Certificate], at time: CertificateTime) throws(PathFailure) {
+    static func verify(_ path: [Certificate], _ strength: PathStrength, at time: CertificateTime) throws(PathFailure) {
         guard let endEntity = path.first, let anchor = path.last, path.count > 1 else { throw PathFailure(.noCertificate) }
         // what OpenSSL keeps about a failure is of no use to us, and belongs to the thread
         defer { ERR_clear_error() }
@@ -31,11 +31,12 @@ enum LibX509 {
         else { throw PathFailure(.refused(code: Int(X509_V_ERR_OUT_OF_MEM))) }
         // any anchor may end the chain, also one that others issued (AUTH-11); policies as RFC 5280 section 6 with any-policy at the start
         let flags = UInt(X509_V_FLAG_PARTIAL_CHAIN) | UInt(X509_V_FLAG_POLICY_CHECK)
-        guard unsafe X509_VERIFY_PARAM_set_flags(parameters, flags) == 1 else { throw PathFailure(.refused(code: 0)) }
+        guard unsafe X509_VERIFY_PARAM_set_flags(parameters, flags) == 1,
+            unsafe X509_VERIFY_PARAM_add0_policy(parameters, OBJ_nid2obj(NID_any_policy)) == 1
+        else { throw PathFailure(.refused(code: Int(X509_V_ERR_OUT_OF_MEM))) }
         unsafe X509_VERIFY_PARAM_set_time(parameters, time_t(time.unixSeconds))
         unsafe X509_VERIFY_PARAM_set_depth(parameters, Int32(TrustAnchors.maximumDepth - 1))
-        // 112 bits: no SHA-1, no MD5, RSA from 2048 bits
-        unsafe X509_VERIFY_PARAM_set_auth_level(parameters, 2)
+        unsafe X509_VERIFY_PARAM_set_auth_level(parameters, strength.securityLevel)
         let result = unsafe X509_verify_cert(context)
         let code = unsafe X509_STORE_CTX_get_error(context)
         // both must agree: a return code alone has deceived others (threats.md C6)

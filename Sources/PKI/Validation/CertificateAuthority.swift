@@ -34,6 +34,13 @@ package struct CertificateAuthority: Hashable, Sendable {
         self.certificate = certificate
         self.revocationCheck = revocationCheck
     }
+
+    /// For vectors of another age.
+    init(unchecked certificate: Certificate) {
+        name = ""
+        self.certificate = certificate
+        revocationCheck = .none
+    }
 }
 
 extension CertificateAuthority.Problem: CustomStringConvertible {

@@ -4,28 +4,24 @@ enum PathValidation {
     static let maximumNameComparisons = 10_000
 
     static func validate(
-        _ path: [Certificate], accepting purposes: Set<ObjectIdentifier>, at time: CertificateTime
+        _ path: [Certificate], accepting purposes: Set<ObjectIdentifier>, _ strength: PathStrength, at time: CertificateTime
     ) throws(PathFailure) {
-        try checkAlgorithms(path)
+        try checkAlgorithms(path, strength)
         try checkNameComparisons(path)
-        try LibX509.verify(path, at: time)
         try checkAuthorities(path)
+        try LibX509.verify(path, strength, at: time)
         try checkUsage(path, purposes)
     }
 
-    /// An allow-list; below it OpenSSL's security level 2 stands (threats.md C7). An anchor's own signature says nothing.
-    private static func checkAlgorithms(_ path: [Certificate]) throws(PathFailure) {
+    /// An allow-list; below it OpenSSL's security level stands (threats.md C7). An anchor's own signature says nothing.
+    private static func checkAlgorithms(_ path: [Certificate], _ strength: PathStrength) throws(PathFailure) {
         for (depth, certificate) in path.enumerated() {
-            guard certificate.subjectKey.isStrong else { throw PathFailure(.weakKey, depth: depth, certificate) }
-            guard depth == path.count - 1 || signatureAlgorithms.contains(certificate.signatureAlgorithm) else {
+            guard strength.accepts(certificate.subjectKey) else { throw PathFailure(.weakKey, depth: depth, certificate) }
+            guard depth == path.count - 1 || strength.accepts(signature: certificate.signatureAlgorithm) else {
                 throw PathFailure(.weakSignature, depth: depth, certificate)
             }
         }
     }
-
-    private static let signatureAlgorithms: Set<ObjectIdentifier> = [
-        .sha256WithRSA, .sha384WithRSA, .sha512WithRSA, .rsaPSS, .ecdsaWithSHA256, .ecdsaWithSHA384, .ecdsaWithSHA512, .ed25519, .ed448,
-    ]
 
     private static func checkNameComparisons(_ path: [Certificate]) throws(PathFailure) {
         var names = 0
@@ -61,4 +57,22 @@ enum PathValidation {
             guard !extended.isDisjoint(with: purposes) else { throw PathFailure(.extendedKeyUsage, depth: depth, certificate) }
         }
     }
+}
+
+/// Which algorithms certificates may use.
+enum PathStrength: Sendable {
+    case current
+    /// RSA-1024, DSA and SHA-1: the suite of NIST is from 2001. Nothing but tests asks for it.
+    case historic
+
+    func accepts(_ key: SubjectKey) -> Bool { self == .historic || key.isStrong }
+
+    func accepts(signature: ObjectIdentifier) -> Bool { self == .historic || Self.signatureAlgorithms.contains(signature) }
+
+    /// OpenSSL's: 2 means 112 bits, that is no SHA-1, no MD5, RSA from 2048 bits.
+    var securityLevel: Int32 { self == .historic ? 0 : 2 }
+
+    private static let signatureAlgorithms: Set<ObjectIdentifier> = [
+        .sha256WithRSA, .sha384WithRSA, .sha512WithRSA, .rsaPSS, .ecdsaWithSHA256, .ecdsaWithSHA384, .ecdsaWithSHA512, .ed25519, .ed448,
+    ]
 }

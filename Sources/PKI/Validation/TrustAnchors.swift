@@ -9,6 +9,7 @@ package struct TrustAnchors: Sendable {
     package let authorities: [CertificateAuthority]
     /// Further CAs of the configuration that complete chains which the peer left incomplete; not trusted by themselves.
     package let intermediates: [Certificate]
+    private let strength: PathStrength
 
     package enum Problem: Error, Hashable, Sendable {
         case empty
@@ -21,6 +22,14 @@ package struct TrustAnchors: Sendable {
         guard authorities.count <= Self.maximum, intermediates.count <= 128 else { throw .tooMany }
         self.authorities = authorities
         self.intermediates = intermediates.map(\.certificate)
+        strength = .current
+    }
+
+    /// For vectors of another age, which no configuration reaches.
+    init(historic anchor: Certificate) {
+        authorities = [CertificateAuthority(unchecked: anchor)]
+        intermediates = []
+        strength = .historic
     }
 
     /// What CERTREQ payloads say: one hash for each anchor.
@@ -67,7 +76,7 @@ package struct TrustAnchors: Sendable {
         _ endEntity: Certificate, among pool: [Certificate], unreadable: PathFailure?, purpose: Purpose, at time: CertificateTime
     ) throws(PathFailure) -> ValidatedPath {
         guard !authorities.contains(where: { $0.certificate == endEntity }) else { throw PathFailure(.isTrustAnchor, depth: 0, endEntity) }
-        guard endEntity.subjectKey.isStrong else { throw PathFailure(.weakKey, depth: 0, endEntity) }
+        guard strength.accepts(endEntity.subjectKey) else { throw PathFailure(.weakKey, depth: 0, endEntity) }
         var builder = PathBuilder(anchors: authorities.map(\.certificate), pool: pool + intermediates.filter { !pool.contains($0) })
         builder.build(from: endEntity)
         guard !builder.paths.isEmpty else {
@@ -77,7 +86,7 @@ package struct TrustAnchors: Sendable {
         var failure: PathFailure?
         for path in builder.paths {
             do throws(PathFailure) {
-                try PathValidation.validate(path, accepting: purpose.accepted, at: time)
+                try PathValidation.validate(path, accepting: purpose.accepted, strength, at: time)
                 return try ValidatedPath(certificates: path)
             } catch {
                 failure = failure ?? error
