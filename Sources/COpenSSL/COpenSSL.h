@@ -24,8 +24,6 @@
 #include <openssl/provider.h>
 #include <openssl/rand.h>
 
-#include "X509Shims.h"
-
 /* May be called from Swift functions that neither lock nor count references. */
 #define GW_HOT __attribute__((swift_attr("@_noLocks"))) static inline
 
@@ -70,5 +68,7 @@ GW_HOT int gw_digest_finish(OSSL_FUNC_digest_final_fn *final, void *state, void 
 
 GW_HOT int gw_equal(const void *left, const void *right, size_t count) { return CRYPTO_memcmp(left, right, count) == 0; }
 GW_HOT void gw_copy(void *to, const void *from, size_t count) { memcpy(to, from, count); }
+
+#include "X509Shims.h"
 
 #endif

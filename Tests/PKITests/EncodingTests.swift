@@ -1,8 +1,9 @@
 import Foundation
 import GatewayTesting
-@testable import PKI
 import Testing
 import Wire
+
+@testable import PKI
 
 @Suite struct EncodingTests {
     static let times: [(Int, Int, Int, Int, Int, Int)] = [
@@ -59,7 +60,9 @@ import Wire
         #expect(try Certificate(file: a.der) == a)
         #expect(throws: CertificateError.textEncoding(.missing)) { try Certificate(file: Array(PEM.encode("PRIVATE KEY", a.der).utf8)) }
         #expect(throws: CertificateError.textEncoding(.malformed)) { try Certificate(file: Array(a.pem.dropLast(10).utf8)) }
-        #expect(throws: CertificateError.textEncoding(.malformed)) { try Certificate(file: Array(a.pem.replacingOccurrences(of: "M", with: "*").utf8)) }
+        #expect(throws: CertificateError.textEncoding(.malformed)) {
+            try Certificate(file: Array(a.pem.replacingOccurrences(of: "M", with: "*").utf8))
+        }
         #expect(throws: CertificateError.encoding(.truncated)) { try Certificate(file: []) }
         #expect(throws: CertificateError.textEncoding(.tooLarge)) {
             try Certificate(file: Array(a.pem.utf8) + [UInt8](repeating: 0x20, count: PEM.maximumSize))

@@ -64,6 +64,7 @@ import Wire
         let identity = PeerIdentity(type: match.type, data: match.data)
         let found = try identity.map { try Self.certificate().matches($0) } ?? false
         #expect(found == match.isMatch)
+        if let text = identity?.description { #expect(text.utf8.count <= 256 && text.utf8.allSatisfy { (0x20...0x7e).contains($0) }) }
     }
 
     @Test func threat_P18_noCommonName() throws {
@@ -93,7 +94,9 @@ import Wire
     @Test func threat_P39_embeddedNUL() throws {
         let subject = try #require(DistinguishedName([("CN", "alice\0.evil")]))
         #expect(subject.containsNUL)
-        let certificate = try Self.certificate { $0.subject = subject; $0.names = [.directory(subject)] }
+        let certificate = try Self.certificate {
+            $0.subject = subject; $0.names = [.directory(subject)]
+        }
         #expect(!certificate.matches(.distinguishedName(subject)))
         #expect(!certificate.matches(.generalName(.directory(subject))))
         #expect(subject.description == "CN=alice\\00.evil")

@@ -87,13 +87,28 @@ import Wire
             $0.names = [.dns("vpn.example.com")]
         }
         #expect(try warnings(good) == [])
-        #expect(try warnings { $0.extendedKeyUsage = nil; $0.names = [] } == [.noServerAuthentication, .nameMissing])
-        #expect(try warnings { good(&$0); $0.names = [.dns("www.example.com")] } == [.nameMissing])
-        #expect(try warnings { good(&$0); $0.keyUsage = [.keyEncipherment] } == [.keyUsage])
+        #expect(
+            try warnings {
+                $0.extendedKeyUsage = nil; $0.names = []
+            } == [.noServerAuthentication, .nameMissing])
+        #expect(
+            try warnings {
+                good(&$0); $0.names = [.dns("www.example.com")]
+            } == [.nameMissing])
+        #expect(
+            try warnings {
+                good(&$0); $0.keyUsage = [.keyEncipherment]
+            } == [.keyUsage])
         let past = TestCA.now + .seconds(-10)
-        #expect(try warnings { good(&$0); $0.notAfter = past } == [.expired(at: past)])
+        #expect(
+            try warnings {
+                good(&$0); $0.notAfter = past
+            } == [.expired(at: past)])
         let future = TestCA.now + .seconds(10)
-        #expect(try warnings { good(&$0); $0.notBefore = future } == [.notYetValid(from: future)])
+        #expect(
+            try warnings {
+                good(&$0); $0.notBefore = future
+            } == [.notYetValid(from: future)])
     }
 
     // MARK: CERTREQ

@@ -1,7 +1,8 @@
 import Foundation
 import GatewayTesting
-@testable import PKI
 import Testing
+
+@testable import PKI
 
 /// NIST's Public Key Interoperability Test Suite: 249 cases. Where we answer otherwise on purpose, the tables say why.
 @Suite(.enabled(if: VectorFolder.isPresent, VectorFolder.absence)) struct PKITSTests {
@@ -16,7 +17,8 @@ import Testing
 
         /// Path validation starts with any-policy here; there is nothing to configure, so these subparts have no counterpart.
         var setsPolicies: Bool {
-            SetInitialPolicySet != nil || SetInitialExplicitPolicy != nil || SetInitialPolicyMappingInhibit != nil || SetInitialInhibitAnyPolicy != nil
+            SetInitialPolicySet != nil || SetInitialExplicitPolicy != nil || SetInitialPolicyMappingInhibit != nil
+                || SetInitialInhibitAnyPolicy != nil
         }
     }
 

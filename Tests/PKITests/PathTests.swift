@@ -10,15 +10,23 @@ import Wire
 
     @Test(arguments: [IssuingKey.Kind.ecP256, .ecP384, .ecP521, .ed25519, .rsa(bits: 2048)], [CertificateSignature.sha256, .sha384, .sha512])
     func AUTH_2_algorithms(_ kind: IssuingKey.Kind, _ signature: CertificateSignature) throws {
-        let root = try TestCA { $0.kind = kind; $0.signature = signature }
-        let client = try root.intermediate("Staff") { $0.kind = kind; $0.signature = signature }
-            .endEntity("alice") { $0.kind = kind; $0.signature = signature }
+        let root = try TestCA {
+            $0.kind = kind; $0.signature = signature
+        }
+        let client = try root.intermediate("Staff") {
+            $0.kind = kind; $0.signature = signature
+        }
+        .endEntity("alice") {
+            $0.kind = kind; $0.signature = signature
+        }
         let path = try root.anchors().validate(client.payloads, at: TestCA.now)
         #expect(path.endEntity == client.certificate && path.anchor == root.certificate && path.certificates.count == 3)
     }
 
     @Test(arguments: [CertificateSignature.pss256, .pss384, .pss512]) func AUTH_2_signedWithPSS(_ signature: CertificateSignature) throws {
-        let root = try TestCA { $0.kind = .rsa(bits: 2048); $0.signature = signature }
+        let root = try TestCA {
+            $0.kind = .rsa(bits: 2048); $0.signature = signature
+        }
         let client = try root.endEntity("alice") { $0.signature = signature }
         #expect(try root.anchors().refusal(client.payloads) == nil)
     }
@@ -87,7 +95,9 @@ import Wire
         #expect(try root.anchors().refusal(root.endEntity("alice").payloads, purpose: .server)?.cause == .extendedKeyUsage)
     }
 
-    static let goodUsages: [CertificateExtensions.KeyUsage?] = [nil, [.digitalSignature], [.contentCommitment], [.digitalSignature, .keyEncipherment]]
+    static let goodUsages: [CertificateExtensions.KeyUsage?] = [
+        nil, [.digitalSignature], [.contentCommitment], [.digitalSignature, .keyEncipherment],
+    ]
     @Test(arguments: goodUsages) func RFC4945_keyUsages(_ usage: CertificateExtensions.KeyUsage?) throws {
         let root = try TestCA()
         #expect(try root.anchors().refusal(root.endEntity("alice") { $0.keyUsage = usage }.payloads) == nil)

@@ -128,9 +128,11 @@ import Wire
         defer { try? FileManager.default.removeItem(at: folder) }
         let made = try run(
             [
-                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-days", "30",
+                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-days",
+                "30",
                 "-subj", "/C=DE/O=Example/CN=Root", "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-addext",
-                "nameConstraints=permitted;DNS:example.com", "-addext", "subjectAltName=DNS:ca.example.com,email:ca@example.com,IP:2001:db8::1,URI:http://x/",
+                "nameConstraints=permitted;DNS:example.com", "-addext",
+                "subjectAltName=DNS:ca.example.com,email:ca@example.com,IP:2001:db8::1,URI:http://x/",
             ], in: folder)
         #expect(made.status == 0, "\(made.text)")
         let file = try [UInt8](Data(contentsOf: folder.appending(path: "ca.pem")))

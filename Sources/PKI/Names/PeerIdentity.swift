@@ -29,6 +29,19 @@ package enum PeerIdentity: Hashable, Sendable {
     }
 }
 
+extension PeerIdentity: CustomStringConvertible {
+    /// Printable ASCII, at most 256 octets; for people (threats.md C11).
+    package var description: String {
+        switch self {
+        case .address(let address): address.description
+        case .fqdn(let text), .rfc822(let text): EscapedName.text(text)
+        case .distinguishedName(let name): name.description
+        case .generalName(let name): EscapedName.cut("general name " + name.der.hexadecimal)
+        case .opaque(let type, let data): EscapedName.cut("type \(type), " + EscapedName.text(data))
+        }
+    }
+}
+
 extension Certificate {
     /// Whether the certificate is for this name. The type is exact: an FQDN only in a dNSName, an address only in an iPAddress, a mail address only
     /// in an rfc822Name, a DN only in the subject (or a directoryName). No part of a name, no wildcard, no common name (threats.md P18).
