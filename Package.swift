@@ -54,6 +54,7 @@ let package = Package(
         .target(name: "IKE", dependencies: ["IKEMessages", "GatewayCrypto", "Wire"], swiftSettings: strict),
         .target(name: "ESP", dependencies: ["GatewayCrypto", "Wire"], swiftSettings: strict),
         .target(name: "AddressAssignment", dependencies: ["Wire"], swiftSettings: strict),
+        .target(name: "PKI", dependencies: ["COpenSSL", "GatewayCrypto", "Wire"], swiftSettings: strict),
 
         // Floor 3: engines
         .target(
@@ -120,7 +121,7 @@ let package = Package(
         .target(name: "Lab", path: "Tests/Lab", swiftSettings: tests),
         .target(
             name: "GatewayTesting",
-            dependencies: ["AddressAssignment", "GatewayCrypto", "IKE", "IKEMessages", "RoadWarrior", "Wire"],
+            dependencies: ["AddressAssignment", "COpenSSL", "GatewayCrypto", "IKE", "IKEMessages", "PKI", "RoadWarrior", "Wire"],
             path: "Tests/GatewayTesting", swiftSettings: tests),
 
         .target(name: "PacketFixtures", dependencies: ["Wire"], path: "Tests/PacketFixtures", swiftSettings: strict),
@@ -136,6 +137,7 @@ let package = Package(
         .testTarget(name: "ESPTests", dependencies: ["ESP", "GatewayCrypto", "PacketFixtures", "Wire"], swiftSettings: tests),
         .testTarget(
             name: "AddressAssignmentTests", dependencies: ["AddressAssignment", "GatewayTesting", "Wire"], swiftSettings: tests),
+        .testTarget(name: "PKITests", dependencies: ["COpenSSL", "GatewayCrypto", "GatewayTesting", "PKI", "Wire"], swiftSettings: tests),
         .testTarget(name: "StateStoreTests", dependencies: ["StateStore", "Wire"], swiftSettings: tests),
         .testTarget(
             name: "DatapathTests", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "PacketFixtures", "Wire"],
