@@ -1,4 +1,4 @@
-import GatewayCrypto
+internal import GatewayCrypto
 package import PKI
 
 /// A CA for tests: root or intermediate, with any algorithm, validity, usage and constraint, also such as must be refused.
