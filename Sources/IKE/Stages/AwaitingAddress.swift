@@ -106,9 +106,7 @@ struct AwaitingAddress: ~Copyable, Sendable {
     ) -> IKESA.Stage {
         let id = login.channel.requests.expected &- 1
         login.channel.respond(
-            .ikeAuth, id: id,
-            [.responderIdentification(login.profile.identity), .authentication(authenticated.authentication), .notify(error.notify)],
-            into: &outputs)
+            .ikeAuth, id: id, authenticated.opening + [.notify(error.notify)], into: &outputs)
         outputs.append(
             .refused(Refusal(identity: authenticated.peer.identity, remote: login.channel.remote, cause: cause, error: error)))
         return Deleting.begin(channel: login.channel, reason: .childless, at: now, into: &outputs)
