@@ -163,6 +163,8 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: tests),
-        .testTarget(name: "ScenarioTests", dependencies: ["Lab", "ipsec-gw", "ipsec-gwctl", "ipsec-load"], swiftSettings: tests),
+        .testTarget(
+            name: "ScenarioTests", dependencies: ["GatewayCrypto", "GatewayTesting", "Lab", "PKI", "ipsec-gw", "ipsec-gwctl", "ipsec-load"],
+            swiftSettings: tests),
     ]
 )

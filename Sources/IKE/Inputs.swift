@@ -1,5 +1,5 @@
-package import IKEMessages
 package import GatewayCrypto
+package import IKEMessages
 package import Wire
 
 /// An IKE datagram without its non-ESP marker, with both its ends; whether the marker was there follows from the local port.
@@ -81,6 +81,8 @@ package enum PeerAnswer: Sendable {
 
 package struct AddressQuestion: Equatable, Sendable {
     package let peer: IdentificationPayload
+    /// How the client proved that it is that.
+    package let method: AuthenticationMethod
     package let wish: AddressWish
     /// INITIAL_CONTACT came with the verified AUTH: older SAs of the same name and IDi go.
     package let initialContact: Bool

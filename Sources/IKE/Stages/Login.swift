@@ -34,7 +34,8 @@ struct Login: ~Copyable, Sendable {
 
     /// Our AUTH by shared key, RFC 7296 section 2.15.
     borrowing func authentication(sharedKey: Secret<[UInt8]>, identity: IdentificationPayload) -> AuthenticationPayload? {
-        guard let octets = signedOctets(identity: identity), let value = try? SharedKey.authentication(over: octets, sharedKey: sharedKey, prf: keys.prf)
+        guard let octets = signedOctets(identity: identity),
+            let value = try? SharedKey.authentication(over: octets, sharedKey: sharedKey, prf: keys.prf)
         else { return nil }
         return AuthenticationPayload(method: .sharedKey, data: value.exposed())
     }
