@@ -20,8 +20,10 @@ struct Protection: ~Copyable, Sendable {
     private var outbound: RecordCipher
     private var sequence: UInt64 = 0
 
-    /// As responder: opens with the initiator's keys, seals with our own.
+    /// As responder: opens with the initiator's keys, seals with our own. Throws `.unsupported` for a suite that only authenticates (ENCR_NULL
+    /// MUST NOT protect IKE, RFC 7296 section 3.3.2).
     init(responder keys: borrowing SAKeys, suite: ProtectionSuite) throws(CryptoError) {
+        guard suite.encrypts else { throw .unsupported }
         let opening = try RecordCipher(suite, encryptionKey: keys.ei, integrityKey: keys.ai, direction: .open)
         let sealing = try RecordCipher(suite, encryptionKey: keys.er, integrityKey: keys.ar, direction: .seal)
         inbound = opening
