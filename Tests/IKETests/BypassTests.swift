@@ -151,7 +151,7 @@ struct BypassTests {
         let grant = AddressGrant(ipv4: ip("10.9.0.99"))
         let answers: [Input] = [
             .peer(.sharedKey(Secret(Pair.sharedKey))), .peer(.refused("no")), .address(.granted(grant)), .address(.unavailable("")),
-            .address(.refused("")), .childSPI(77), .childSPI(nil), .installed(true), .installed(false), .activity(nil),
+            .address(.refused("")), .childSPI(77), .childSPI(nil), .installed(1, true), .installed(1, false), .activity(nil),
         ]
         for answer in answers {
             let awaited: Bool
