@@ -159,7 +159,7 @@ actor Sessions {
         guard let tunnel else { return nil }
         sessions[id]?.tunnel = tunnel
         byTunnel[tunnel] = id
-        let supersedes = child.supersedes.flatMap { LocalSPI(rawValue: $0) }
+        let supersedes = child.isOutboundReady ? nil : child.supersedes.flatMap { LocalSPI(rawValue: $0) }
         let spec = ChildSASpec(
             tunnel: tunnel, inbound: inbound, outbound: child.outboundSPI,
             suite: ESPSuite(protection: child.suite.suite, extendedSequenceNumbers: child.suite.extendedSequenceNumbers),
