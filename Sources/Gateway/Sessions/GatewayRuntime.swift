@@ -25,4 +25,10 @@ struct GatewayRuntime: Sendable {
     /// 0: no limit.
     var maximumSessionsPerUser: Int
     var sessionLimitAction: SessionLimitAction
+
+    /// Our IDr to a client that names none.
+    var identity: IdentificationPayload {
+        guard choosesIdentity, profile.policy.signs, let entry = certificates.own?.entries.first else { return profile.identity }
+        return entry.identity(wanted: nil) ?? profile.identity
+    }
 }
