@@ -2,6 +2,7 @@ import AddressAssignment
 import ESP
 import IKE
 import IKEMessages
+import PKI
 import Wire
 
 /// One `ipsec-gateway` as it runs: what its IKE SAs and sessions are made from. A reload replaces it whole.
