@@ -100,6 +100,7 @@ final class Peer {
     var installs = true
     var hasSPIs = true
     var delay: () -> Duration = { .zero }
+    private var hasNewChildren = true
     private var record = SentRecord()
     private var nextSPI: UInt32
     private var usedKeys: Set<[UInt8]> = []
@@ -151,6 +152,7 @@ final class Peer {
         let login = Login(channel: channel, keys: keys, profile: profile, proposal: suite, signed: signed)
         machine = Machine(stage: .established(Established(login: login, peer: verified, child: child, at: now)))
         installed = [InstalledChild(sa: child, keys: (exposed.0, exposed.1), isReady: true)]
+        nextDeadline = machine.nextDeadline
     }
 
     private static func all(_ address: IPAddress) -> TrafficSelector {
@@ -163,8 +165,8 @@ final class Peer {
     // MARK: Looking
 
     var isEstablished: Bool { machine.read { _ in true } ?? false }
-    var nextDeadline: Instant? { machine.nextDeadline }
-    var nextEvent: Instant? { [nextDeadline, installing.first?.due].compactMap { $0 }.min() }
+    private(set) var nextDeadline: Instant?
+    var nextEvent: Instant? { .earlier(nextDeadline, installing.first?.due) }
     /// The SPIs of the IKE SA in use.
     var ikeSPIs: [IKESPI] { machine.read { [$0.channel.initiatorSPI, $0.channel.responderSPI] } ?? [] }
     /// Our SPIs of the Child SAs that stand.
@@ -184,7 +186,10 @@ final class Peer {
     /// The Child SA that traffic to the other side takes.
     var outbound: InstalledChild? { installed.last { $0.isReady } }
 
-    func change(_ body: (inout Established) -> Void) { machine.change(body) }
+    func change(_ body: (inout Established) -> Void) {
+        machine.change(body)
+        nextDeadline = machine.nextDeadline
+    }
 
     // MARK: Transitions
 
@@ -199,6 +204,7 @@ final class Peer {
                 if let answer = perform(output, at: now) { inputs.append(answer) }
             }
         }
+        nextDeadline = machine.nextDeadline
         if isEstablished, !ended.isEmpty { faults.append("I3: \(side) is established after its end") }
     }
 
@@ -281,6 +287,7 @@ final class Peer {
         reserved.remove(child.inboundSPI)
         let waits = child.supersedes.map { old in !child.isOutboundReady && installed.contains { $0.sa.inboundSPI == old } } ?? false
         installed.append(InstalledChild(sa: child, keys: keys, isReady: !waits))
+        hasNewChildren = true
         feed(.installed(child.inboundSPI, true), at: now)
     }
 
@@ -304,17 +311,20 @@ final class Peer {
     }
 
     /// What of threats.md section 3 is broken now.
-    var broken: [String] {
+    func broken() -> [String] {
+        defer { hasNewChildren = false }
         var broken = faults
         if !isClosed, nextDeadline == nil { broken.append("I9: \(side) has no deadline") }
         if ended.count > 1 || (isClosed && ended.count != 1) { broken.append("I3: \(side) ended \(ended.count) times") }
         if spis.count > ReplacedSAs.most + 2 { broken.append("I7: \(side) has \(spis.count) SPIs") }
         if installed.count > ChildTable.mostInstalled { broken.append("I7: \(side) has \(installed.count) Child SAs") }
         if !ended.isEmpty, !installed.isEmpty || !reserved.isEmpty { broken.append("I12: Child SAs or SPIs of \(side) outlive the session") }
-        let here = Set(installed.map(\.sa.inboundSPI))
         machine.read { stage in
-            let known = Set(stage.children.live.map(\.sa.inboundSPI) + stage.children.closing.filter(\.isInstalled).map(\.inboundSPI))
-            if known != here { broken.append("I7: \(side) knows \(known), the datapath has \(here)") }
+            let known = stage.children.live.map(\.sa.inboundSPI) + stage.children.closing.filter(\.isInstalled).map(\.inboundSPI)
+            if known.count != installed.count || !installed.allSatisfy({ known.contains($0.sa.inboundSPI) }) {
+                broken.append("I7: \(side) knows \(known), the datapath has \(installed.map(\.sa.inboundSPI))")
+            }
+            guard broken.isEmpty, hasNewChildren else { return }
             // I6
             for child in stage.children.live where child.sa.remoteSelectors != stage.grant.selectors {
                 broken.append("I6: a Child SA of \(side) has other selectors: \(child.sa.remoteSelectors)")

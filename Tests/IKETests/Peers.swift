@@ -166,9 +166,9 @@ final class Peers {
         var left = 100_000
         while left > 0 {
             left -= 1
-            let arrival = wire.lazy.map(\.arrival).min()
-            let due = [gateway.nextEvent, client.nextEvent].compactMap { $0 }.min()
-            guard let next = [arrival, due].compactMap({ $0 }).min(), next <= end else { break }
+            let arrival = wire.min { $0.arrival < $1.arrival }?.arrival
+            let due = Instant.earlier(gateway.nextEvent, client.nextEvent)
+            guard let next = Instant.earlier(arrival, due), next <= end else { break }
             now = max(now, next)
             if let arrival, arrival <= next, let index = wire.firstIndex(where: { $0.arrival == arrival }) {
                 arrive(wire.remove(at: index))
@@ -186,7 +186,7 @@ final class Peers {
     private func check() {
         steps += 1
         guard violations.isEmpty else { return }
-        var broken = gateway.broken + client.broken
+        var broken = gateway.broken() + client.broken()
         if isLossless, gateway.isEstablished, client.isEstablished {
             for side in Side.allCases {
                 guard let child = self[side].outbound else {
