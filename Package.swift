@@ -166,3 +166,18 @@ let package = Package(
         .testTarget(name: "ScenarioTests", dependencies: ["Lab", "ipsec-gw", "ipsec-gwctl", "ipsec-load"], swiftSettings: tests),
     ]
 )
+
+// What `swift build` need not wait for: `make fuzz` asks for it, and builds the rest with libFuzzer's counters.
+if Context.environment["IPSEC_GW_EXTRAS"] == "1" {
+    package.targets += [
+        .systemLibrary(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+        .executableTarget(
+            name: "Fuzz",
+            dependencies: [
+                "CFuzzer", "ESP", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "PKI", "PacketFixtures", "RoadWarrior", "Wire",
+            ],
+            path: "Tests/Fuzz/Targets", swiftSettings: tests,
+            // gold, the default on Linux, cannot read the line tables of libFuzzer's archive
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]),
+    ]
+}
