@@ -76,8 +76,8 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "AddressAssignment", "Config", "Datapath", "ESP", "GatewayCrypto", "IKE", "IKEMessages", "LinuxIO", "ManagementAPI", "StateStore",
-                "Wire",
+                "AddressAssignment", "Config", "Datapath", "ESP", "GatewayCrypto", "IKE", "IKEMessages", "LinuxIO", "ManagementAPI", "PKI",
+                "StateStore", "Wire",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -163,7 +163,9 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: tests),
-        .testTarget(name: "ScenarioTests", dependencies: ["Lab", "ipsec-gw", "ipsec-gwctl", "ipsec-load"], swiftSettings: tests),
+        .testTarget(
+            name: "ScenarioTests", dependencies: ["GatewayCrypto", "GatewayTesting", "Lab", "PKI", "ipsec-gw", "ipsec-gwctl", "ipsec-load"],
+            swiftSettings: tests),
     ]
 )
 

@@ -62,7 +62,8 @@ package struct Capabilities: Sendable {
     /// This version.
     package static let current = Capabilities(
         features: [
-            .authenticationLifetime, .fragmentation, .initExchangeLimit, .innerIPv6, .journald, .keepAlive, .lockout, .networkNamespaces,
+            .authenticationLifetime, .certificates, .fragmentation, .initExchangeLimit, .innerIPv6, .journald, .keepAlive, .lockout,
+            .networkNamespaces,
             .outerIPv6, .sessionLimit, .severalGateways, .severalInterfaces, .uniquenessPolicies,
         ],
         ikeEncryption: aes, espEncryption: aes,

@@ -93,6 +93,8 @@ package final class PairGateway {
     // MARK: What the fake answers
 
     package var credential: (PeerQuestion) -> PeerAnswer
+    /// Our own key, where a credential asks for a signature.
+    package var sign: (SignatureQuestion) -> [UInt8]? = { _ in nil }
     /// nil: the pool answers.
     package var address: ((AddressQuestion) -> AddressAnswer)?
     package var dns: [IPAddress] = [IPAddress(v4: 0x0a09_0001)]
@@ -143,7 +145,7 @@ package final class PairGateway {
         responder = try Responder(
             limits: profile.policy.halfOpen, initExchangeLimit: profile.policy.initExchangeLimit, entropy: entropy, at: now)
         errors = ErrorLimit(at: now)
-        credential = { _ in .sharedKey(Secret(sharedKey)) }
+        credential = { _ in .credentials(.sharedKey(Secret(sharedKey), identity: profile.identity)) }
     }
 
     // MARK: The door
@@ -291,6 +293,7 @@ package final class PairGateway {
             guard holds.contains(.peer) else { return .peer(credential(question)) }
             ask(.peer, .peer(question), of: entry, at: now)
             return nil
+        case .signature(let question): return .signature(sign(question))
         case .address(let question):
             entry.questions.append(question)
             ask(.address, .address(question), of: entry, at: now)

@@ -150,7 +150,8 @@ struct BypassTests {
     func threat_C6_unaskedAnswers(_ stage: StageUnderTest) throws {
         let grant = AddressGrant(ipv4: ip("10.9.0.99"))
         let answers: [Input] = [
-            .peer(.sharedKey(Secret(Pair.sharedKey))), .peer(.refused("no")), .address(.granted(grant)), .address(.unavailable("")),
+            .peer(.credentials(.sharedKey(Secret(Pair.sharedKey), identity: Pair.gatewayIdentity))), .peer(.refused("no")), .address(.granted(grant)),
+            .address(.unavailable("")),
             .address(.refused("")), .childSPI(77), .childSPI(nil), .installed(true), .installed(false), .activity(nil),
         ]
         for answer in answers {

@@ -49,7 +49,12 @@ extension Gateway {
         }
         let plan: Plan
         do throws(StartupError) {
-            plan = try Plan(next)
+            let certificates = CertificateInventory(next)
+            report += certificates.problems.map(ReloadProblem.init)
+            guard !certificates.problems.contains(where: { $0.severity == .error }) else {
+                return ReloadAnswer(applied: false, problems: report, needRestart: [])
+            }
+            plan = try Plan(next, certificates)
         } catch {
             report.append(ReloadProblem(severity: .error, file: next.file, line: 1, column: 1, key: "", message: error.description))
             return ReloadAnswer(applied: false, problems: report, needRestart: [])

@@ -65,7 +65,7 @@ actor Sessions {
             worker: datapath.homeWorker(), accountingID: accountingID(local: local, remote: question.remote))
         sessions[id] = session
         byIdentity[body, default: []].insert(id)
-        log.authenticated(session.subject, name: name, method: "psk")
+        log.authenticated(session.subject, name: name, method: question.method == .sharedKey ? "psk" : "cert")
 
         let inherited = await replace(replaced, for: session, families: question.wish.families)
         return await assign(question, session: session, inherited: inherited)

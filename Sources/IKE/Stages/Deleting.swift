@@ -29,7 +29,7 @@ struct Deleting: ~Copyable, Sendable {
         case .deadline:
             guard channel.deadlines.expired(at: now).contains(.retransmit) else { return .deleting(self) }
             return channel.retransmit(at: now, into: &outputs) ? .deleting(self) : close(into: &outputs)
-        case .close, .moved, .childExhausted, .peer, .address, .childSPI, .ikeSPI, .installed, .activity: return .deleting(self)
+        case .close, .moved, .childExhausted, .peer, .signature, .address, .childSPI, .ikeSPI, .installed, .activity: return .deleting(self)
         }
     }
 
@@ -95,7 +95,7 @@ struct Lingering: ~Copyable, Sendable {
         case .close:
             outputs.append(.closed)
             return .closed
-        case .moved, .childExhausted, .peer, .address, .childSPI, .ikeSPI, .installed, .activity: return .lingering(self)
+        case .moved, .childExhausted, .peer, .signature, .address, .childSPI, .ikeSPI, .installed, .activity: return .lingering(self)
         }
     }
 }

@@ -70,7 +70,7 @@ struct Established: ~Copyable, Sendable {
         case .childSPI(let spi): return allot(spi, at: now, into: &outputs)
         case .installed(let done): return installed(done, at: now, into: &outputs)
         case .ikeSPI(let spi): return replace(with: spi, at: now, into: &outputs)
-        case .peer, .address: return .established(self)
+        case .peer, .signature, .address: return .established(self)
         }
     }
 
