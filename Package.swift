@@ -132,7 +132,7 @@ let package = Package(
         .testTarget(name: "LinuxIOTests", dependencies: ["CLinux", "LinuxIO", "Wire"], swiftSettings: tests),
         .testTarget(name: "IKEMessagesTests", dependencies: ["IKEMessages", "Wire"], exclude: ["Captures"], swiftSettings: tests),
         .testTarget(
-            name: "IKETests", dependencies: ["GatewayTesting", "IKE", "IKEMessages", "GatewayCrypto", "RoadWarrior", "Wire"],
+            name: "IKETests", dependencies: ["GatewayTesting", "IKE", "IKEMessages", "GatewayCrypto", "PKI", "RoadWarrior", "Wire"],
             swiftSettings: tests),
         .testTarget(name: "ESPTests", dependencies: ["ESP", "GatewayCrypto", "PacketFixtures", "Wire"], swiftSettings: tests),
         .testTarget(

@@ -1,3 +1,4 @@
+import GatewayCrypto
 import GatewayTesting
 import IKE
 import IKEMessages
@@ -7,7 +8,7 @@ import Wire
 
 /// The stages of an IKE SA as a peer can bring them about, each with a client that still holds its keys.
 enum StageUnderTest: String, CaseIterable, Sendable {
-    case halfOpen, keysDerived, awaitingPeer, awaitingAddress, awaitingInstall, established, deleting, lingering, closed
+    case halfOpen, keysDerived, awaitingPeer, awaitingSignature, awaitingAddress, awaitingInstall, established, deleting, lingering, closed
 
     func pair(knowsKey: Bool = true) throws -> Pair {
         let pair = try Pair { if !knowsKey { $0.presharedKey = Secret([1]) } }
@@ -22,6 +23,14 @@ enum StageUnderTest: String, CaseIterable, Sendable {
             pair.inject(junk)
         case .awaitingPeer, .awaitingAddress, .awaitingInstall:
             pair.gateway.holds = [self == .awaitingPeer ? .peer : self == .awaitingAddress ? .address : .install]
+            pair.connect()
+        case .awaitingSignature:
+            pair.gateway.credential = { _ in
+                .credentials(
+                    Credentials(
+                        identity: Pair.gatewayIdentity, peer: .sharedKey(Secret(Pair.sharedKey)), own: .certificate([[0x30, 0]], .ed25519)))
+            }
+            pair.gateway.holdsSignature = true
             pair.connect()
         case .established: pair.connect()
         case .deleting:
@@ -43,7 +52,7 @@ enum StageUnderTest: String, CaseIterable, Sendable {
     var expectedID: UInt32 {
         switch self {
         case .halfOpen, .keysDerived: 1
-        case .awaitingPeer, .awaitingAddress, .awaitingInstall: 2
+        case .awaitingPeer, .awaitingSignature, .awaitingAddress, .awaitingInstall: 2
         case .established, .deleting: 2
         case .lingering, .closed: 3
         }
