@@ -233,9 +233,9 @@ package final class Gateway: Service {
                 logger.critical("\(place) lost a device or a socket: \(reason)", metadata: ["event": "datapath-failed"])
                 failure.withLock { $0 = $0 ?? StartupError("\(place) lost a device or a socket: \(reason)") }
                 stopping.trigger()
-            case .softLimit:
-                // A rekey of ours answers this; until then the client's own lifetimes or the hard limit do.
-                continue
+            case .softLimit(let spi):
+                guard let session = await parts.sessions.owner(of: spi.rawValue) else { continue }
+                await parts.engines[session.sa.shard].feed(.childAging(spi: spi.rawValue), to: session.sa.id)
             }
         }
     }

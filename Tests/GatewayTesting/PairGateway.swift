@@ -30,6 +30,8 @@ package final class PairGateway {
         package var spis: Set<IKESPI>
         /// Child SAs that came after the first.
         package var furtherChildren = 0
+        /// How often the IKE SA was replaced.
+        package var rekeys = 0
         package var keepalives: [(at: Instant, from: Endpoint, to: Endpoint)] = []
 
         init(sa: consuming IKESA, spi: IKESPI, initiation: InitiationKey, datagram: IKEDatagram) {
@@ -270,10 +272,11 @@ package final class PairGateway {
         case .childEstablished(let child):
             if entry.installed[child.inboundSPI] != child { violations.append("a Child SA stands that is not installed") }
             entry.furtherChildren += 1
-        case .rekeyed(_, let spi):
+        case .listen(let spi):
             entry.spis.insert(spi)
             owners[spi] = entry.spi
             responder.replaced(spi)
+        case .rekeyed: entry.rekeys += 1
         case .released(let spi):
             if entry.spis.remove(spi) == nil { violations.append("an SPI was released that was not ours") }
             owners[spi] = nil
@@ -404,7 +407,7 @@ package final class PairGateway {
     private func install(_ child: ChildSA, _ entry: Entry, at now: Instant) {
         guard entry.ended.isEmpty else { return }
         guard installs, let keys = entry.sa.takeKeys(inboundSPI: child.inboundSPI) else {
-            return feed(.installed(false), to: entry.spi, at: now)
+            return feed(.installed(child.inboundSPI, false), to: entry.spi, at: now)
         }
         let exposed = ExposedChildKeys(
             inboundEncryption: keys.inboundEncryption.exposed(), inboundIntegrity: keys.inboundIntegrity.exposed(),
@@ -415,7 +418,7 @@ package final class PairGateway {
         exposedKeys[child.inboundSPI] = exposed
         entry.reserved.remove(child.inboundSPI)
         entry.installed[child.inboundSPI] = child
-        feed(.installed(true), to: entry.spi, at: now)
+        feed(.installed(child.inboundSPI, true), to: entry.spi, at: now)
     }
 
     // MARK: Deadlines

@@ -171,7 +171,8 @@ enum Sequences {
 
     /// Answers that nobody asked for. Not those that somebody may have asked for and that are held back: the engine gives each of them once.
     private static func strangeInput(_ script: inout Script, _ pair: Pair) {
-        switch script.choice(5) {
+        switch script.choice(6) {
+        case 5: pair.feed(.installed(1, script.octet() & 1 == 0))
         case 0: pair.feed(.childSPI(script.octet() & 1 == 0 ? nil : 0x0900_0040))
         case 1: pair.feed(.signature(script.octet() & 1 == 0 ? nil : [1, 2, 3]))
         case 2: pair.feed(.ikeSPI(script.octet() & 1 == 0 ? nil : 0x77))
