@@ -17,6 +17,10 @@ enum Sequences {
             profile.policy.natTraversal.force = kind & 1 == 0
             if kind & 2 != 0 { profile.policy.halfOpen.cookieThreshold = 0 }
             if kind & 4 != 0 { profile.policy.natTraversal.keepAliveInterval = .seconds(7) }
+            guard kind & 64 != 0 else { return }
+            // Rekeys of our own within what an input can wait for.
+            profile.policy.ipsecLifetime = .seconds(90)
+            for index in profile.policy.transforms.indices { profile.policy.transforms[index].lifetime = .seconds(150) }
         }
         if kind & 8 != 0 { pair.client.nat = PairClient.NAT(address: IPAddress(v4: 0xcb00_7109), firstPort: 40_000) }
         if kind & 16 != 0 { pair.gateway.holds = Set(PairGateway.Held.allCases) }
@@ -94,7 +98,7 @@ enum Sequences {
     private static func exhaust(_ script: inout Script, _ pair: Pair) {
         let children = pair.entry?.children ?? []
         let spi = children.isEmpty ? UInt32(script.number()) : children[script.choice(children.count)].inboundSPI
-        pair.feed(.childExhausted(spi: spi))
+        pair.feed(script.octet() & 1 == 0 ? .childAging(spi: spi) : .childExhausted(spi: spi))
     }
 
     /// A request by the road warrior itself, in its window.
@@ -110,8 +114,8 @@ enum Sequences {
         let exchanges: [ExchangeType] = [.createChildSA, .informational, .ikeAuth, ExchangeType(rawValue: 43)]
         let exchange = exchanges[script.choice(4)]
         let flags: IKEHeader.Flags = script.octet() & 3 == 0 ? [.initiator, .response] : .initiator
-        let expected = pair.entry?.messageIDs?.expected ?? 1
-        let id = expected &+ UInt32(script.choice(3)) &- (script.octet() & 3 == 0 ? 1 : 0)
+        let (expected, next) = pair.entry?.messageIDs ?? (1, 1)
+        let id = flags.contains(.response) ? next &- 1 : expected &+ UInt32(script.choice(3)) &- (script.octet() & 3 == 0 ? 1 : 0)
         guard let message = pair.client.forge(exchange, payloads(&script, pair), id: id, flags: flags) else { return }
         // Its own client loses its place in the window; from here on only forged messages arrive.
         pair.inject(message, origin: .peer)
@@ -140,12 +144,14 @@ enum Sequences {
             let own = (0..<4).map { UInt8($0) &+ script.octet() | 1 }
             return .securityAssociation(
                 SecurityAssociationPayload(
-                    proposals: ProposalText.espDefault.map { Proposal(number: $0.number, protocolID: .esp, spi: own, transforms: $0.transforms) }))
+                    proposals: chosen(ProposalText.espDefault, script.octet()).map {
+                        Proposal(number: $0.number, protocolID: .esp, spi: own, transforms: $0.transforms)
+                    }))
         case 6:
             let own = (0..<8).map { UInt8($0) &+ script.octet() | 1 }
             return .securityAssociation(
                 SecurityAssociationPayload(
-                    proposals: pair.client.settings.ikeProposals.map {
+                    proposals: chosen(pair.client.settings.ikeProposals, script.octet()).map {
                         Proposal(number: $0.number, protocolID: .ike, spi: own, transforms: $0.transforms)
                     }))
         case 7: return .nonce(NoncePayload(octets: (0..<32).map { _ in script.octet() }))
@@ -156,6 +162,16 @@ enum Sequences {
             let type = PayloadType(rawValue: script.octet())
             return .unknown(UnknownPayload(type: type, isCritical: script.octet() & 1 == 0, body: script.octets(script.choice(40))))
         }
+    }
+
+    /// All that is offered, or one of each kind as a response has it.
+    private static func chosen(_ proposals: [Proposal], _ choice: UInt8) -> [Proposal] {
+        guard choice & 1 == 0, let first = proposals.first else { return proposals }
+        var types: Set<TransformType> = []
+        return [
+            Proposal(
+                number: first.number, protocolID: first.protocolID, spi: [], transforms: first.transforms.filter { types.insert($0.type).inserted })
+        ]
     }
 
     private static func answers(_ choice: UInt8, _ pair: Pair) {
