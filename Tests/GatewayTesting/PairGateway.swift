@@ -97,6 +97,9 @@ package final class PairGateway {
     package var credential: (PeerQuestion) -> PeerAnswer
     /// Our own key, where a credential asks for a signature.
     package var sign: (SignatureQuestion) -> [UInt8]? = { _ in nil }
+    /// What was to be signed, in order; while `holdsSignature` the test gives the answers.
+    package var signatureQuestions: [SignatureQuestion] = []
+    package var holdsSignature = false
     /// nil: the pool answers.
     package var address: ((AddressQuestion) -> AddressAnswer)?
     package var dns: [IPAddress] = [IPAddress(v4: 0x0a09_0001)]
@@ -296,7 +299,9 @@ package final class PairGateway {
             guard holds.contains(.peer) else { return .peer(credential(question)) }
             ask(.peer, .peer(question), of: entry, at: now)
             return nil
-        case .signature(let question): return .signature(sign(question))
+        case .signature(let question):
+            signatureQuestions.append(question)
+            return holdsSignature ? nil : .signature(sign(question))
         case .address(let question):
             entry.questions.append(question)
             ask(.address, .address(question), of: entry, at: now)
