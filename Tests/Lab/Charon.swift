@@ -41,7 +41,7 @@ package final class Charon: Sendable {
         let file = try scenario.write(
             """
             charon-systemd {
-              load = aesni aes des sha2 sha1 md5 mgf1 rdrand random nonce x509 constraints pubkey pkcs1 pem openssl gmp curve25519 hmac kdf xcbc cmac gcm ccm chapoly kernel-libipsec kernel-netlink socket-default vici
+              load = aesni aes des sha2 sha1 md5 mgf1 rdrand random nonce x509 constraints pubkey pkcs1 pkcs8 pem openssl gmp curve25519 hmac kdf xcbc cmac gcm ccm chapoly kernel-libipsec kernel-netlink socket-default vici
               # each login that is waited for takes one, and charon itself about ten
               threads = 32
               install_routes = yes
@@ -66,7 +66,7 @@ package final class Charon: Sendable {
               }
               journal { default = -1 }
             }
-            swanctl { load = pem pkcs1 x509 revocation constraints pubkey openssl random }
+            swanctl { load = pem pkcs1 pkcs8 x509 revocation constraints pubkey openssl random }
 
             """, to: "\(name).conf")
         let process = try await scenario.start(
@@ -96,6 +96,28 @@ package final class Charon: Sendable {
             environment: ["STRONGSWAN_CONF": settingsFile], timeout: timeout)
     }
 
+    /// Where swanctl looks for certificates and keys: beside its file.
+    private var folder: String { "\(scenario.folder)/\(name).d" }
+
+    /// Puts a certificate with its key in place, PEM both; the next `load` takes them up. Returns the name for `CharonConnection.certificate`.
+    package func add(certificate: String, key: String, intermediates: [String] = []) throws -> String {
+        let file = "own-\(abs(certificate.hashValue)).pem"
+        try place(certificate, in: "x509", as: file)
+        try place(key, in: "private", as: file)
+        for (index, intermediate) in intermediates.enumerated() { try place(intermediate, in: "x509ca", as: "\(index)-\(file)") }
+        return file
+    }
+
+    /// Trusts a CA, PEM.
+    package func trust(_ authority: String) throws {
+        try place(authority, in: "x509ca", as: "ca-\(abs(authority.hashValue)).pem")
+    }
+
+    private func place(_ text: String, in kind: String, as file: String) throws {
+        try FileManager.default.createDirectory(atPath: "\(folder)/\(kind)", withIntermediateDirectories: true)
+        try text.write(toFile: "\(folder)/\(kind)/\(file)", atomically: true, encoding: .utf8)
+    }
+
     /// Replaces all connections, secrets and pools.
     package func load(_ connections: [CharonConnection]) async throws {
         try await load(swanctl: CharonConnection.swanctlFile(connections))
@@ -103,7 +125,8 @@ package final class Charon: Sendable {
 
     /// Replaces them by what a swanctl.conf says.
     package func load(swanctl text: String) async throws {
-        let file = try scenario.write(text, to: "\(name).swanctl")
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let file = try scenario.write(text, to: "\(name).d/swanctl.conf")
         try await swanctl(["--load-all", "--clear", "--noprompt", "--file", file]).required()
     }
 

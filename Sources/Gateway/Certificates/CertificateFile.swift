@@ -26,7 +26,9 @@ enum CertificateFile {
         var contents = SecretOctets(count: limit + 1)
         var count = 0
         while count <= limit {
-            let length = unsafe contents.withUnsafeMutableBytes { octets in unsafe read(descriptor, octets.baseAddress.map { unsafe $0 + count }, octets.count - count) }
+            let length = unsafe contents.withUnsafeMutableBytes { octets in
+                unsafe read(descriptor, octets.baseAddress.map { unsafe $0 + count }, octets.count - count)
+            }
             guard length >= 0 else { throw .unreadable(reason) }
             if length == 0 { break }
             count += length

@@ -154,7 +154,9 @@ package struct CertificateInventory: Sendable {
         } catch KeyError.passphraseNeeded {
             report(.error, path, found: "an encrypted key", allowed: "a key without passphrase: openssl pkey -in \(path) -out FILE")
         } catch {
-            report(.error, path, found: "no key that can be used (\(error))", allowed: "a private key of RSA 2048...8192, ECDSA P-256/384/521 or Ed25519")
+            report(
+                .error, path, found: "no key that can be used (\(error))", allowed: "a private key of RSA 2048...8192, ECDSA P-256/384/521 or Ed25519"
+            )
         }
         return nil
     }

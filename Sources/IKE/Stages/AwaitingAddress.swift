@@ -38,7 +38,8 @@ struct AwaitingAddress: ~Copyable, Sendable {
                 into: &outputs)
         }
         let question = AddressQuestion(
-            peer: request.identity, wish: wish, initialContact: request.notifies.contains(.initialContact), remote: login.channel.remote)
+            peer: request.identity, method: authenticated.peer.method, wish: wish, initialContact: request.notifies.contains(.initialContact),
+            remote: login.channel.remote)
         outputs.append(.ask(.address(question)))
         return .awaitingAddress(AwaitingAddress(login: login, authenticated: authenticated, grant: nil))
     }

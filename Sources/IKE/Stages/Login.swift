@@ -34,7 +34,8 @@ struct Login: ~Copyable, Sendable {
 
     /// Our AUTH by shared key, RFC 7296 section 2.15.
     borrowing func authentication(sharedKey: Secret<[UInt8]>, identity: IdentificationPayload) -> AuthenticationPayload? {
-        guard let octets = signedOctets(identity: identity), let value = try? SharedKey.authentication(over: octets, sharedKey: sharedKey, prf: keys.prf)
+        guard let octets = signedOctets(identity: identity),
+            let value = try? SharedKey.authentication(over: octets, sharedKey: sharedKey, prf: keys.prf)
         else { return nil }
         return AuthenticationPayload(method: .sharedKey, data: value.exposed())
     }
@@ -54,7 +55,7 @@ struct Login: ~Copyable, Sendable {
             return nil
         case .deadline: return channel.deadlines.expired(at: now).contains(.halfOpen) ? .halfOpenTimeout : nil
         case .close(let reason): return reason
-        case .moved, .childExhausted, .peer, .signature, .address, .childSPI, .ikeSPI, .installed, .activity: return nil
+        case .moved, .childAging, .childExhausted, .peer, .signature, .address, .childSPI, .ikeSPI, .installed, .activity: return nil
         }
     }
 }
