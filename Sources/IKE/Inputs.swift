@@ -117,6 +117,8 @@ package struct ChildSA: Equatable, Sendable {
     package let peerBehindNAT: Bool
     /// Our SPI of the Child SA in whose place this one comes (RFC 7296 section 1.3.3).
     package var supersedes: UInt32?
+    /// ESP goes inside UDP (RFC 3948); else it is an IP protocol of its own.
+    package var isEncapsulated = true
 }
 
 /// What the driver must do now.

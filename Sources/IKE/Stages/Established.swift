@@ -218,7 +218,8 @@ struct Established: ~Copyable, Sendable {
         let child = ChildSA(
             inboundSPI: spi, outboundSPI: proposal.spi, suite: proposal, localSelectors: held.value.localSelectors,
             remoteSelectors: held.value.remoteSelectors, lifetime: proposal.lifetime ?? profile.policy.ipsecLifetime, grant: grant,
-            local: channel.local, remote: channel.remote, peerBehindNAT: channel.nat.peerBehindNAT, supersedes: held.value.supersedes)
+            local: channel.local, remote: channel.remote, peerBehindNAT: channel.nat.peerBehindNAT, supersedes: held.value.supersedes,
+            isEncapsulated: channel.nat.needsEncapsulation(profile.policy))
         held.value.child = child
         outputs.append(.install(child))
         return .established(self)
