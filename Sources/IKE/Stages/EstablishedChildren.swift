@@ -58,7 +58,7 @@ extension Established {
         ChildSA(
             inboundSPI: inboundSPI, outboundSPI: suite.spi, suite: suite, localSelectors: local, remoteSelectors: remote,
             lifetime: suite.lifetime ?? profile.policy.ipsecLifetime, grant: grant, local: channel.local, remote: channel.remote,
-            peerBehindNAT: channel.nat.peerBehindNAT)
+            peerBehindNAT: channel.nat.peerBehindNAT, isEncapsulated: channel.nat.needsEncapsulation(profile.policy))
     }
 
     borrowing func childKeys(inboundSPI: UInt32) -> ChildKeys? {
