@@ -73,6 +73,7 @@ extension Gateway {
         current.withLock { $0 = next }
         let warning = next.pki.certificateExpiration
         await expiry.use(lead: warning.before, repetition: warning.repetition, certificates.watched, at: .now)
+        self.served.withLock { $0 = served }
         await endSessions(of: Set(difference.removedGateways))
         gatewayLog.level = LogLevel(rawValue: next.management.logLevel.rawValue) ?? gatewayLog.level
         return ReloadAnswer(applied: true, problems: report, needRestart: difference.restarts)
