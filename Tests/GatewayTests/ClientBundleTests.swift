@@ -10,6 +10,8 @@ struct ClientBundleTests {
     let scratch: Scratch
     let place: String
     let directory: IssuingDirectory
+    /// The same, where the kind of key does not matter.
+    let quick: IssuingDirectory
 
     /// The files of one CA for all of these tests: RSA keys take a while.
     static let authority: [String: Data] = {
@@ -24,6 +26,7 @@ struct ClientBundleTests {
         scratch = try Scratch()
         place = "\(scratch.path)/pki"
         directory = IssuingDirectory(place)
+        quick = IssuingDirectory(place, keys: .ecP256)
         try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
         try #require(Self.authority.count == 4)
         for (name, octets) in Self.authority { try octets.write(to: URL(filePath: "\(place)/\(name)")) }
@@ -117,7 +120,7 @@ struct ClientBundleTests {
 
     /// What clients.md says of Windows; there is no PowerShell here to run it.
     @Test func quickstart_windowsScript() throws {
-        let made = try directory.createClient("laptop", folder: nil, days: 100)
+        let made = try quick.createClient("laptop", folder: nil, days: 100)
         let text = try Scratch.text("\(made.made.path)/laptop.ps1")
         #expect(text.utf8.allSatisfy { (0x20...0x7e).contains($0) || $0 == 0x0d || $0 == 0x0a }, "PowerShell 5 reads ASCII alike everywhere")
         let lines = text.components(separatedBy: "\r\n")
@@ -156,7 +159,7 @@ struct ClientBundleTests {
             String(repeating: "a", count: 65),
         ] {
             #expect(!ClientBundle.isUsable(name), "\(name)")
-            let refusal = try IssuingDirectoryTests.refusal { try directory.createClient(name, folder: nil, days: 10) }
+            let refusal = try IssuingDirectoryTests.refusal { try quick.createClient(name, folder: nil, days: 10) }
             #expect(refusal?.contains("no name for a client") == true && refusal?.contains("\n") == false)
         }
         #expect(Scratch.files("\(place)/clients") == [])
@@ -164,12 +167,12 @@ struct ClientBundleTests {
     }
 
     @Test func quickstart_aSecondBundleOfANameIsRefused() throws {
-        let first = try directory.createClient("laptop", folder: nil, days: 10)
+        let first = try quick.createClient("laptop", folder: nil, days: 10)
         let before = try Scratch.octets("\(first.made.path)/laptop.p12")
-        let refusal = try IssuingDirectoryTests.refusal { try directory.createClient("laptop", folder: nil, days: 10) }
+        let refusal = try IssuingDirectoryTests.refusal { try quick.createClient("laptop", folder: nil, days: 10) }
         #expect(refusal?.contains("take another name") == true)
         #expect(try Scratch.octets("\(first.made.path)/laptop.p12") == before)
-        let second = try directory.createClient("laptop", folder: "\(scratch.path)/again", days: 10)
+        let second = try quick.createClient("laptop", folder: "\(scratch.path)/again", days: 10)
         #expect(second.password != first.password)
         #expect(try FileManager.default.contentsOfDirectory(atPath: "\(place)/clients") == ["laptop"])
     }

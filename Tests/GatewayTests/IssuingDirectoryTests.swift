@@ -73,7 +73,7 @@ struct IssuingDirectoryTests {
     @Test func quickstart_whatIsThereStays() throws {
         let scratch = try Scratch()
         let place = "\(scratch.path)/pki"
-        let directory = IssuingDirectory(place)
+        let directory = IssuingDirectory(place, keys: .ecP256)
         _ = try directory.create(names: ["gw.example.com"], days: 10)
         let before = try Scratch.files(place).map { try Scratch.octets("\(place)/\($0)") }
         let refusal = try #require(try Self.refusal { try directory.create(names: ["gw.example.com"], days: 10) })
@@ -84,27 +84,30 @@ struct IssuingDirectoryTests {
         let foreign = "\(scratch.path)/foreign"
         try FileManager.default.createDirectory(atPath: foreign, withIntermediateDirectories: true)
         try "mine".write(toFile: "\(foreign)/notes", atomically: true, encoding: .utf8)
-        #expect(try Self.refusal { try IssuingDirectory(foreign).create(names: ["gw.example.com"], days: 10) }?.contains("move it away") == true)
+        #expect(
+            try Self.refusal { try IssuingDirectory(foreign, keys: .ecP256).create(names: ["gw.example.com"], days: 10) }?.contains("move it away")
+                == true)
         #expect(Scratch.files(foreign) == ["notes"])
         #expect(Set(try FileManager.default.contentsOfDirectory(atPath: scratch.path)) == ["foreign", "pki"])
 
         // an empty folder, as systemd makes it, is taken
         let empty = "\(scratch.path)/empty"
         try FileManager.default.createDirectory(atPath: empty, withIntermediateDirectories: true)
-        _ = try IssuingDirectory(empty).create(names: ["gw.example.com"], days: 10)
+        _ = try IssuingDirectory(empty, keys: .ecP256).create(names: ["gw.example.com"], days: 10)
         #expect(Scratch.files(empty).count == 4)
 
         // what a killed run left is named
         let halved = "\(scratch.path)/halved"
         try FileManager.default.createDirectory(atPath: "\(halved).new", withIntermediateDirectories: true)
         #expect(
-            try Self.refusal { try IssuingDirectory(halved).create(names: ["gw.example.com"], days: 10) }?.contains("remove \(halved).new") == true)
+            try Self.refusal { try IssuingDirectory(halved, keys: .ecP256).create(names: ["gw.example.com"], days: 10) }?.contains(
+                "remove \(halved).new") == true)
     }
 
     @Test func quickstart_renewingKeepsTheNamesAndTheCA() throws {
         let scratch = try Scratch()
         let place = "\(scratch.path)/pki"
-        let directory = IssuingDirectory(place)
+        let directory = IssuingDirectory(place, keys: .ecP256)
         _ = try directory.create(names: Self.names, days: 10)
         func server() throws -> Certificate { try Certificate(file: Scratch.octets("\(place)/server.pem")) }
         let authority = try Scratch.octets("\(place)/ca.pem")
@@ -140,11 +143,11 @@ struct IssuingDirectoryTests {
 
     @Test func quickstart_withoutACAItSaysHowToGetOne() throws {
         let scratch = try Scratch()
-        let directory = IssuingDirectory("\(scratch.path)/pki")
+        let directory = IssuingDirectory("\(scratch.path)/pki", keys: .ecP256)
         #expect(try Self.refusal { try directory.renewServer(names: [], days: 10) }?.contains("ipsec-gw pki init") == true)
         #expect(try Self.refusal { try directory.createClient("laptop", folder: nil, days: 10) }?.contains("ipsec-gw pki init") == true)
         _ = try directory.create(names: ["gw"], days: 10)
-        let other = IssuingDirectory("\(scratch.path)/other")
+        let other = IssuingDirectory("\(scratch.path)/other", keys: .ecP256)
         _ = try other.create(names: ["gw"], days: 10)
         try FileManager.default.removeItem(atPath: "\(scratch.path)/pki/ca.key")
         try FileManager.default.copyItem(atPath: "\(scratch.path)/other/ca.key", toPath: "\(scratch.path)/pki/ca.key")
@@ -156,7 +159,7 @@ struct IssuingDirectoryTests {
         for (days, endsSoon) in [(824, false), (20, true)] {
             let scratch = try Scratch()
             let place = "\(scratch.path)/pki"
-            _ = try IssuingDirectory(place).create(names: ["192.0.2.1", "gw.example.com"], days: days)
+            _ = try IssuingDirectory(place, keys: .ecP256).create(names: ["192.0.2.1", "gw.example.com"], days: days)
             let text = try #require(DefaultConfiguration.text(psk: "kQ3v9Zt0x1WmB7uHnYc5RaE2sLd8FgJ0pTiXoVb4Nw", pki: place))
             let configuration = try #require(Configuration.load(text: text, file: "gw.yaml").configuration)
             #expect(configuration.examineReferences() == [])

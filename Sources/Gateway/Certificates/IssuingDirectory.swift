@@ -1,6 +1,6 @@
 import GatewayCrypto
 import LinuxIO
-import PKI
+package import PKI
 import Wire
 
 /// Why nothing was issued: one plain text that says what to do.
@@ -20,15 +20,18 @@ package struct IssuingFailure: Error, CustomStringConvertible, Sendable {
 package struct IssuingDirectory: Sendable {
     package static let standard = "/etc/ipsec-gw/pki"
     /// RSA for everyone: an iPhone that was set up by hand refuses a gateway with an ECDSA certificate (clients.md).
-    static let keys = IssuingKey.Kind.rsa(bits: 3072)
+    package static let standardKeys = IssuingKey.Kind.rsa(bits: 3072)
     /// How far back a certificate begins, so that clocks may differ.
     static let slack = Duration.seconds(3600)
 
     package let path: String
+    private let keys: IssuingKey.Kind
     private let entropy = SystemEntropy()
 
-    package init(_ path: String) {
+    /// Other keys than the standard's are for tests, which need not wait for primes.
+    package init(_ path: String, keys: IssuingKey.Kind = standardKeys) {
         self.path = path
+        self.keys = keys
     }
 
     private var authorityFile: String { path + "/ca.pem" }
@@ -72,9 +75,9 @@ package struct IssuingDirectory: Sendable {
         let now = CertificateTime.now
         let title = "ipsec-gw CA \(names[0])"
         let ca = try PrivateCA(
-            generating: title.utf8.count <= 64 ? title : "ipsec-gw CA", kind: Self.keys,
+            generating: title.utf8.count <= 64 ? title : "ipsec-gw CA", kind: keys,
             validity: PrivateCA.Validity(from: now + (.zero - Self.slack), days: PrivateCA.rootDays), entropy: entropy)
-        let server = try ca.issueServer(names: names, kind: Self.keys, validity: Self.validity(days, at: now), entropy: entropy)
+        let server = try ca.issueServer(names: names, kind: keys, validity: Self.validity(days, at: now), entropy: entropy)
         var folder = try FolderInMaking(path)
         for (name, text) in [("ca.pem", ca.certificate.pem), ("server.pem", server.certificate.pem)] {
             try unsafe Array(text.utf8).withUnsafeBytes { octets in try unsafe folder.add(name, octets, mode: 0o644) }
@@ -92,7 +95,7 @@ package struct IssuingDirectory: Sendable {
             let ca = try authority()
             let names = names.isEmpty ? try presentNames() : names
             try Self.check(names, days)
-            let server = try ca.issueServer(names: names, kind: Self.keys, validity: Self.validity(days, at: .now), entropy: entropy)
+            let server = try ca.issueServer(names: names, kind: keys, validity: Self.validity(days, at: .now), entropy: entropy)
             try unsafe server.key.pem().withUnsafeBytes { octets in try unsafe WholeFile.replace(serverKey, with: octets, mode: 0o600) }
             try unsafe Array(server.certificate.pem.utf8).withUnsafeBytes { octets in
                 try unsafe WholeFile.replace(serverFile, with: octets, mode: 0o644)
@@ -118,7 +121,7 @@ package struct IssuingDirectory: Sendable {
             guard Self.isAbsent(place) else {
                 throw IssuingFailure("\(place) is there already: take another name, or move it away to make a new certificate for \(name)")
             }
-            let issued = try ca.issueClient(identity: name, kind: Self.keys, validity: Self.validity(days, at: .now), entropy: entropy)
+            let issued = try ca.issueClient(identity: name, kind: keys, validity: Self.validity(days, at: .now), entropy: entropy)
             let password = Self.password(entropy)
             let bundle = try ClientBundle(issued, name: name, gateway: server, password: password, entropy: entropy)
             var making = try FolderInMaking(place)
