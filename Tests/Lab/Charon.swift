@@ -42,6 +42,8 @@ package final class Charon: Sendable {
             """
             charon-systemd {
               load = aesni aes des sha2 sha1 md5 mgf1 rdrand random nonce x509 constraints pubkey pkcs1 pkcs8 pem openssl gmp curve25519 hmac kdf xcbc cmac gcm ccm chapoly kernel-libipsec kernel-netlink socket-default vici
+              # each login that is waited for takes one, and charon itself about ten
+              threads = 32
               install_routes = yes
               install_virtual_ip = yes
               retransmit_timeout = \(settings.retransmitTimeout)
