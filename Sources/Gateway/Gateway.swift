@@ -38,6 +38,8 @@ package final class Gateway: Service {
     let logger: Logger
     let gatewayLog: GatewayLog
     let current: Mutex<Configuration>
+    /// Gateways as they are since the last reload.
+    let served: Mutex<[IPAddress: GatewayRuntime]>
     let reloading = ReloadGate()
     let started = (wall: Date(), clock: MonotonicClock.now)
     private let metrics: MetricsRegistry
@@ -73,6 +75,7 @@ package final class Gateway: Service {
         self.metrics = metrics
         self.ready = ready
         current = Mutex(configuration)
+        served = Mutex(plan.gateways)
         parts = try Self.assemble(plan, addresses: addresses, store: store, log: log)
     }
 

@@ -12,6 +12,8 @@ struct Child: Sendable {
     var isAging = false
     /// Our SPI of the Child SA in whose place it has come; what the exchange of both was weighed by.
     var origin: Origin?
+    /// The client asked for it and may not have our answer yet; until then it would not know what we want to replace.
+    var unconfirmedUntil: Instant?
     /// Another has come in its place, and the client is to delete it by then.
     var replaced: (by: UInt32, until: Instant)?
 
@@ -47,6 +49,8 @@ struct ChildTable: Sendable {
     static let mostInstalled = 16
     /// How long the client has to delete what it had us replace.
     static let replacedLifetime = Duration.seconds(60)
+    /// How long an answer of ours may be on its way: longer than clients repeat a request.
+    static let confirmation = Duration.seconds(180)
 
     var isEmpty: Bool { live.isEmpty }
     var installedCount: Int { live.count + closing.count { $0.isInstalled } }
@@ -61,14 +65,12 @@ struct ChildTable: Sendable {
     func isClosing(_ spi: [UInt8]) -> Bool { closing.contains { Self.octets($0.outboundSPI) == spi } }
 
     var nextExpiry: Instant? { live.lazy.map(\.expiry).min() }
-    var nextRekey: Instant? { live.lazy.compactMap { $0.replaced == nil ? $0.rekeyAt : nil }.min() }
+    var nextRekey: Instant? {
+        live.lazy.compactMap { $0.replaced != nil ? nil : $0.isAging ? $0.unconfirmedUntil : $0.rekeyAt }.min()
+    }
     func expired(at now: Instant) -> [UInt32] { live.filter { $0.expiry <= now }.map(\.sa.inboundSPI) }
     /// The one to replace next.
-    var aging: Child? { live.first { $0.isAging && $0.replaced == nil } }
-    /// Those that have come in the place of another by an exchange of the client, which may collide with ours.
-    func rivals(for replaced: UInt32) -> [Child.Origin] {
-        live.compactMap(\.origin).filter { $0.role == .responder && $0.replaces == replaced }
-    }
+    var aging: Child? { live.first { $0.isAging && $0.replaced == nil && $0.unconfirmedUntil == nil } }
 
     mutating func add(_ child: Child) { live.append(child) }
 
@@ -86,7 +88,13 @@ struct ChildTable: Sendable {
         }
     }
 
+    /// A further request: with one at a time, the client has every answer before it (RFC 7296 section 2.3).
+    mutating func confirm() {
+        for index in live.indices { live[index].unconfirmedUntil = nil }
+    }
+
     mutating func ageDue(at now: Instant) {
+        for index in live.indices where live[index].unconfirmedUntil.map({ $0 <= now }) ?? false { live[index].unconfirmedUntil = nil }
         for child in live where child.rekeyAt.map({ $0 <= now }) ?? false { age(child.sa.inboundSPI) }
     }
 

@@ -19,7 +19,11 @@ struct ReplacedSAs: Sendable {
 
     /// Some still wait for a Delete or its answer: nothing else replaces an IKE SA before.
     var isWaiting: Bool { entries.contains { !$0.isDeleted } }
-    var nextDeadline: Instant? { entries.lazy.compactMap { $0.channel.value.nextDeadline }.min() }
+    var nextDeadline: Instant? {
+        var next: Instant?
+        for entry in entries { next = .earlier(next, entry.channel.value.nextDeadline) }
+        return next
+    }
 
     /// The client is to delete it.
     mutating func add(_ channel: Held<Channel>, at now: Instant, into outputs: inout [Output]) {

@@ -15,7 +15,7 @@ extension Channel {
     static let defaultKeepAlive = Duration.seconds(20)
 
     var nextDeadline: Instant? {
-        [deadlines.next, upkeep.next].lazy.compactMap { $0 }.min()
+        .earlier(deadlines.next, upkeep.next)
     }
 
     /// The client is authenticated: the NAT before us is kept open and the time to the next authentication runs.

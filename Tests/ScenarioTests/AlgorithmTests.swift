@@ -44,7 +44,7 @@ struct AlgorithmTests {
             "ECP_256"),
         .init(.init("aes256-gcm8", "auth-encryption", "sha-1", "group-21"), "aes256gcm8-prfsha1-ecp521", "AES_GCM_8-256", "PRF_HMAC_SHA1", "ECP_521"),
         .init(
-            .init("chacha20-poly1305", "auth-encryption", "aes-xcbc", "x448"), "chacha20poly1305-prfaesxcbc-x448", "CHACHA20_POLY1305-256",
+            .init("chacha20-poly1305", "auth-encryption", "aes-xcbc", "x448"), "chacha20poly1305-prfaesxcbc-x448", "CHACHA20_POLY1305",
             "PRF_AES128_XCBC", "CURVE_448"),
         .init(.init("aes-128", "sha-256", "same-as-auth", "group-14"), "aes128-sha256-modp2048", "AES_CBC-128", "PRF_HMAC_SHA2_256", "MODP_2048"),
         .init(.init("aes-192", "sha-384", "same-as-auth", "group-15"), "aes192-sha384-modp3072", "AES_CBC-192", "PRF_HMAC_SHA2_384", "MODP_3072"),
@@ -66,7 +66,7 @@ struct AlgorithmTests {
         [
             [128, 192, 256].flatMap { bits in
                 [8, 12, 16].map { ESPRow("aes\(bits)-gcm\($0)", "auth-encryption", "aes\(bits)gcm\($0)", "AES_GCM_\($0)-\(bits)") }
-            } + [ESPRow("chacha20-poly1305", "auth-encryption", "chacha20poly1305", "CHACHA20_POLY1305-256")]
+            } + [ESPRow("chacha20-poly1305", "auth-encryption", "chacha20poly1305", "CHACHA20_POLY1305")]
         ]
         + [
             [("aes-128", "aes128", "AES_CBC-128"), ("aes-192", "aes192", "AES_CBC-192")],
@@ -115,6 +115,31 @@ struct AlgorithmTests {
         }
         try await client.terminate()
         try await road.gateway.waitForSessions(0)
+    }
+
+    @Test("X-7, RFC 4543: GMAC, which strongSwan's kernel-libipsec does not have, with our own client", arguments: [128, 192, 256])
+    func x_7_gmac(bits: Int) async throws {
+        try await Scenario.run { scenario in
+            var settings = GatewaySettings()
+            settings.ipsecTransforms = [.init("null-aes\(bits)-gmac", "auth-encryption")]
+            let road = try await Road.build(scenario, settings)
+            let namespace = road.network.clients[0]
+            let load = try await namespace.start(
+                "ipsec-load",
+                [
+                    try Programs.path("ipsec-load"), "connect", "--yes-this-is-my-gateway", "--gateway", RoadNetwork.gatewayAddress, "--psk",
+                    GatewaySettings.psk, "--id", "carol.test", "--remote-id", "gw.test", "--esp", "aes\(bits)gmac-esn", "--tun", "rw0", "--route",
+                    RoadNetwork.lan,
+                ])
+            try await load.waitForLine(containing: "connected inner=")
+            let address = try #require(try await road.session(of: "carol.test").innerAddresses.first)
+            // authenticated, not encrypted: the wire shows what is inside
+            let capture = try await Capture.start(scenario, in: road.network.internet, link: "gw", filter: "udp port 4500")
+            #expect(try await Ping.run(from: namespace, to: RoadNetwork.hostAddress).isComplete)
+            let shown = try await capture.stop(filter: "udp[24] = 0x45")
+            #expect(shown.count >= 6, "\(shown)")
+            for size in [84, 85, 1400] { #expect(try await Ping.run(from: road.host, to: address, count: 1, size: size).isComplete) }
+        }
     }
 
     @Test("X-7: the default proposals: what is left out of a configuration is agreed with strongSwan's own defaults")

@@ -23,7 +23,7 @@ struct Deleting: ~Copyable, Sendable {
         return Deleting(channel: channel, replaced: replaced, rekey: rekey).waiting(at: now, into: &outputs)
     }
 
-    var nextDeadline: Instant? { [channel.nextDeadline, replaced.nextDeadline].lazy.compactMap { $0 }.min() }
+    var nextDeadline: Instant? { .earlier(channel.nextDeadline, replaced.nextDeadline) }
 
     consuming func handle(_ input: Input, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
         switch input {
@@ -108,7 +108,7 @@ struct Lingering: ~Copyable, Sendable {
         self.channel = channel
     }
 
-    var nextDeadline: Instant? { [channel.nextDeadline, replaced.nextDeadline].lazy.compactMap { $0 }.min() }
+    var nextDeadline: Instant? { .earlier(channel.nextDeadline, replaced.nextDeadline) }
 
     consuming func handle(_ input: Input, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
         switch input {

@@ -76,7 +76,7 @@ struct Established: ~Copyable, Sendable {
     }
 
     var nextDeadline: Instant? {
-        [channel.nextDeadline, rival?.channel.value.nextDeadline, replaced.nextDeadline].lazy.compactMap { $0 }.min()
+        .earlier(channel.nextDeadline, .earlier(rival?.channel.value.nextDeadline, replaced.nextDeadline))
     }
 
     consuming func handle(_ input: Input, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {

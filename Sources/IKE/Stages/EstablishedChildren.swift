@@ -81,7 +81,7 @@ extension Established {
             return refuse(.createChildSA, id: held.value.messageID, .temporaryFailure, into: &outputs)
         }
         channel.respond(.createChildSA, id: held.value.messageID, held.value.payloads(inboundSPI: child.inboundSPI), into: &outputs)
-        add(child, origin: held.value.origin, at: now)
+        add(child, origin: held.value.origin, isConfirmed: false, at: now)
         if let old = child.supersedes { children.replace(old, by: spi, at: now) }
         // Ours stands already, and the client has seen that it has won.
         if let winner = held.value.losesTo { children.replace(spi, by: winner, at: now) }
@@ -223,7 +223,7 @@ extension Established {
 
     // MARK: The table
 
-    mutating func add(_ child: ChildSA, origin: Child.Origin?, at now: Instant) {
+    mutating func add(_ child: ChildSA, origin: Child.Origin?, isConfirmed: Bool = true, at now: Instant) {
         var rekeyAt: Instant?
         if mayReplaceChildren {
             rekeyAt =
@@ -231,7 +231,10 @@ extension Established {
                 + (isWindows
                     ? Lifetimes.late(child.lifetime, entropy: channel.entropy) : Lifetimes.soft(child.lifetime, entropy: channel.entropy))
         }
-        children.add(Child(sa: child, lifetimeEnd: now + child.lifetime, rekeyAt: rekeyAt, origin: origin))
+        children.add(
+            Child(
+                sa: child, lifetimeEnd: now + child.lifetime, rekeyAt: rekeyAt, origin: origin,
+                unconfirmedUntil: isConfirmed ? nil : now + ChildTable.confirmation))
         armChildren(at: now)
     }
 

@@ -24,9 +24,11 @@ extension Established {
             switch exchange {
             case .informational:
                 channel.accepted(datagram, at: now, into: &outputs)
+                children.confirm()
                 return informational(payloads, id: id, at: now, into: &outputs)
             case .createChildSA:
                 channel.accepted(datagram, at: now, into: &outputs)
+                children.confirm()
                 return createChildSA(payloads, id: id, at: now, into: &outputs)
             default:
                 outputs.append(.dropped(.unexpectedExchange))
