@@ -76,8 +76,8 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "AddressAssignment", "Config", "Datapath", "ESP", "GatewayCrypto", "IKE", "IKEMessages", "LinuxIO", "ManagementAPI", "StateStore",
-                "Wire",
+                "AddressAssignment", "Config", "Datapath", "ESP", "GatewayCrypto", "IKE", "IKEMessages", "LinuxIO", "ManagementAPI", "PKI",
+                "StateStore", "Wire",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -132,7 +132,7 @@ let package = Package(
         .testTarget(name: "LinuxIOTests", dependencies: ["CLinux", "LinuxIO", "Wire"], swiftSettings: tests),
         .testTarget(name: "IKEMessagesTests", dependencies: ["IKEMessages", "Wire"], exclude: ["Captures"], swiftSettings: tests),
         .testTarget(
-            name: "IKETests", dependencies: ["GatewayTesting", "IKE", "IKEMessages", "GatewayCrypto", "RoadWarrior", "Wire"],
+            name: "IKETests", dependencies: ["GatewayTesting", "IKE", "IKEMessages", "GatewayCrypto", "PKI", "RoadWarrior", "Wire"],
             swiftSettings: tests),
         .testTarget(name: "ESPTests", dependencies: ["ESP", "GatewayCrypto", "PacketFixtures", "Wire"], swiftSettings: tests),
         .testTarget(
@@ -143,7 +143,7 @@ let package = Package(
             name: "DatapathTests", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "PacketFixtures", "Wire"],
             swiftSettings: tests),
         .testTarget(
-            name: "ConfigTests", dependencies: ["AddressAssignment", "Config", "ESP", "GatewayTesting", "IKE", "Wire"],
+            name: "ConfigTests", dependencies: ["AddressAssignment", "Config", "ESP", "GatewayCrypto", "GatewayTesting", "IKE", "Wire"],
             exclude: ["example.yaml"], swiftSettings: tests),
         .testTarget(name: "ManagementAPITests", dependencies: ["ManagementAPI", "Wire"], swiftSettings: tests),
         .testTarget(
@@ -163,6 +163,23 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: tests),
-        .testTarget(name: "ScenarioTests", dependencies: ["Lab", "ipsec-gw", "ipsec-gwctl", "ipsec-load"], swiftSettings: tests),
+        .testTarget(
+            name: "ScenarioTests", dependencies: ["GatewayCrypto", "GatewayTesting", "Lab", "PKI", "ipsec-gw", "ipsec-gwctl", "ipsec-load"],
+            swiftSettings: tests),
     ]
 )
+
+// What `swift build` need not wait for: `make fuzz` asks for it, and builds the rest with libFuzzer's counters.
+if Context.environment["IPSEC_GW_EXTRAS"] == "1" {
+    package.targets += [
+        .systemLibrary(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+        .executableTarget(
+            name: "Fuzz",
+            dependencies: [
+                "CFuzzer", "ESP", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "PKI", "PacketFixtures", "RoadWarrior", "Wire",
+            ],
+            path: "Tests/Fuzz/Targets", swiftSettings: tests,
+            // gold, the default on Linux, cannot read the line tables of libFuzzer's archive
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]),
+    ]
+}

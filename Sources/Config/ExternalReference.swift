@@ -97,6 +97,14 @@ extension Configuration {
             allowed: ConfiguredSecret.advice)
     }
 
+    /// Something wrong with what a file holds that a key names.
+    package func problem(_ severity: Problem.Severity, file path: String, found: String, allowed: String) -> Problem {
+        let reference = references.first { $0.target == .file(path) }
+        return Problem(
+            file: file, position: reference?.position ?? .start, severity: severity, keyPath: reference?.keyPath ?? path, found: found,
+            allowed: allowed)
+    }
+
     private func problem(
         _ severity: Problem.Severity, _ reference: ExternalReference, found: String, allowed: String
     ) -> Problem {

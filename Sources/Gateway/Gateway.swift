@@ -29,6 +29,7 @@ package final class Gateway: Service {
         let sessions: Sessions
         let addresses: Addresses
         let store: StateStore
+        let certificateThreads: CertificateThreads
     }
 
     let parts: Parts
@@ -37,6 +38,8 @@ package final class Gateway: Service {
     let logger: Logger
     let gatewayLog: GatewayLog
     let current: Mutex<Configuration>
+    /// Gateways as they are since the last reload.
+    let served: Mutex<[IPAddress: GatewayRuntime]>
     let reloading = ReloadGate()
     let started = (wall: Date(), clock: MonotonicClock.now)
     private let metrics: MetricsRegistry
@@ -52,7 +55,9 @@ package final class Gateway: Service {
     ) async throws(StartupError) {
         let logger = gatewayLog.logger("ipsec-gw")
         let log = EventLog(logger)
-        let plan = try Plan(configuration)
+        let certificates = CertificateInventory(configuration)
+        for problem in certificates.problems where problem.severity == .warning { logger.warning("\(problem)") }
+        let plan = try Plan(configuration, certificates)
         try Startup.check(plan, logger: logger)
         let lock = try Startup.lock(configuration.management.stateDirectory)
         let store = try Startup.open { () throws(StateStoreError) in try StateStore(directory: configuration.management.stateDirectory) }
@@ -70,6 +75,7 @@ package final class Gateway: Service {
         self.metrics = metrics
         self.ready = ready
         current = Mutex(configuration)
+        served = Mutex(plan.gateways)
         parts = try Self.assemble(plan, addresses: addresses, store: store, log: log)
     }
 
@@ -109,6 +115,7 @@ package final class Gateway: Service {
         let numbers = SessionNumbers()
         let lockouts = Lockouts()
         let reassembly = ReassemblyBudget()
+        let certificateThreads = CertificateThreads(threads: Machine.cores)
         var engines: [IKEEngine] = []
         for (shard, mailbox) in mailboxes.enumerated() {
             engines.append(
@@ -116,11 +123,13 @@ package final class Gateway: Service {
                     shard: shard, of: count, gateways: plan.gateways,
                     environment: IKEEngine.Environment(
                         mailbox: mailbox, signals: streams[shard], door: door, datapath: datapath, sessions: sessions, log: log,
-                        entropy: entropy, numbers: numbers, lockouts: lockouts, reassembly: reassembly)))
+                        entropy: entropy, numbers: numbers, lockouts: lockouts, reassembly: reassembly,
+                        certificateThreads: certificateThreads)))
         }
         directory.fill(engines)
         return Parts(
-            datapath: datapath, door: door, statistics: statistics, engines: engines, sessions: sessions, addresses: addresses, store: store)
+            datapath: datapath, door: door, statistics: statistics, engines: engines, sessions: sessions, addresses: addresses, store: store,
+            certificateThreads: certificateThreads)
     }
 
     // MARK: Running
@@ -176,6 +185,7 @@ package final class Gateway: Service {
         events.cancel()
         for task in tasks { task.cancel() }
         for engine in parts.engines { await engine.stop() }
+        await parts.certificateThreads.stop()
         await parts.addresses.stop()
         do throws(StateStoreError) {
             try await parts.store.close()

@@ -7,8 +7,10 @@ package struct GatewayProfile: Sendable {
     package var policy: IKEPolicy
     /// In order of preference.
     package var childTransforms: [IPsecTransform]
-    /// Our IDr.
+    /// Our IDr, as far as no certificate decides.
     package var identity: IdentificationPayload
+    /// What CERTREQ says: the hashes of our trust anchors' keys, at most eight (features.md PKI-11, threats.md C10).
+    package var authorities: [UInt8] = []
     /// nil: everything in the families of the assigned addresses (configuration.md).
     package var selectors: TrafficSelectorList?
 

@@ -8,12 +8,13 @@ package import Wire
 //   Initiation ──> AwaitingKeys ──> AwaitingAuth ──ask(peer)──> AwaitingPeer ──ask(address)──> AwaitingAddress
 //   (IKE_SA_INIT)  (IKE_AUTH yet    (keys are            (the AUTH value is                     │ ask(childSPI)
 //                   to come)         there)               verified here)                        v
+//   (a certificate of ours: AwaitingSignature ──ask(signature)── stands between AwaitingPeer and AwaitingAddress)
 //                                            Established <── installed ── AwaitingInstall <── install
 //                                                 │  Delete, dead peer, lifetime, operator
 //                                                 v
 //                                             Deleting ──> closed           Lingering: repeats a last response, then closed
 //
-// Certificates, EAP and RADIUS are further answers to ask(peer); rekeys are further exchanges of `Established`.
+// EAP and RADIUS will be further answers to ask(peer); rekeys are further exchanges of `Established`.
 
 /// The IKE SA of one client, from its IKE_SA_INIT through every rekey; RFC 7296. A pure state machine.
 package struct IKESA: ~Copyable, Sendable {
@@ -25,6 +26,7 @@ package struct IKESA: ~Copyable, Sendable {
         case awaitingKeys(AwaitingKeys)
         case awaitingAuth(AwaitingAuth)
         case awaitingPeer(AwaitingPeer)
+        case awaitingSignature(AwaitingSignature)
         case awaitingAddress(AwaitingAddress)
         case awaitingInstall(AwaitingInstall)
         case established(Established)
@@ -73,6 +75,7 @@ package struct IKESA: ~Copyable, Sendable {
         case .awaitingKeys(let stage): stage.deadline
         case .awaitingAuth(let stage): stage.login.channel.nextDeadline
         case .awaitingPeer(let stage): stage.login.channel.nextDeadline
+        case .awaitingSignature(let stage): stage.login.channel.nextDeadline
         case .awaitingAddress(let stage): stage.login.channel.nextDeadline
         case .awaitingInstall(let stage): stage.login.channel.nextDeadline
         case .established(let stage): stage.nextDeadline
@@ -106,6 +109,7 @@ package struct IKESA: ~Copyable, Sendable {
         case .awaitingKeys: "half-open"
         case .awaitingAuth: "half-open"
         case .awaitingPeer: "awaiting-credentials"
+        case .awaitingSignature: "awaiting-credentials"
         case .awaitingAddress: "awaiting-address"
         case .awaitingInstall: "installing"
         case .established: "established"
@@ -147,6 +151,9 @@ extension IKESA.Stage {
             stage.login.channel.keepUp(on: input, at: now, into: &outputs)
             return stage.handle(input, at: now, into: &outputs)
         case .awaitingPeer(var stage):
+            stage.login.channel.keepUp(on: input, at: now, into: &outputs)
+            return stage.handle(input, at: now, into: &outputs)
+        case .awaitingSignature(var stage):
             stage.login.channel.keepUp(on: input, at: now, into: &outputs)
             return stage.handle(input, at: now, into: &outputs)
         case .awaitingAddress(var stage):

@@ -1,3 +1,4 @@
+package import GatewayCrypto
 package import IKEMessages
 package import Wire
 
@@ -28,6 +29,8 @@ package enum Input: Sendable {
     /// The datapath's hard limit of a Child SA struck (threats.md P25).
     case childExhausted(spi: UInt32)
     case peer(PeerAnswer)
+    /// nil: it could not be made.
+    case signature([UInt8]?)
     case address(AddressAnswer)
     case childSPI(UInt32?)
     case ikeSPI(IKESPI?)
@@ -40,6 +43,8 @@ package enum Input: Sendable {
 package enum Question: Equatable, Sendable {
     /// Who is this, and what proves it? Certificates, EAP and RADIUS will be other answers to the same question.
     case peer(PeerQuestion)
+    /// Our own signature: milliseconds with RSA, and so not made here.
+    case signature(SignatureQuestion)
     case address(AddressQuestion)
     /// An inbound SPI on the session's home worker; answered within the same feed.
     case childSPI
@@ -56,18 +61,31 @@ package struct PeerQuestion: Equatable, Sendable {
     package let wantedIdentity: IdentificationPayload?
     /// AUTH's method; nil when the client wants EAP.
     package let method: AuthenticationMethod?
+    /// CERT payloads of encoding 4, the end entity first.
+    package let certificates: [[UInt8]]
+    /// CERTREQ payloads of encoding 4.
+    package let authorities: [[UInt8]]
+    /// SIGNATURE_HASH_ALGORITHMS; nil where the client sent none.
+    package let signatureHashes: [SignatureHashAlgorithm]?
     package let remote: Endpoint
 }
 
+/// What is to be signed, and how.
+package struct SignatureQuestion: Equatable, Sendable {
+    package let octets: [UInt8]
+    package let scheme: SignatureScheme
+}
+
 package enum PeerAnswer: Sendable {
-    /// The client must prove this shared key, and we prove it in turn.
-    case sharedKey(Secret<[UInt8]>)
+    case credentials(Credentials)
     /// Refused with AUTHENTICATION_FAILED; the cause goes to the log alone.
     case refused(String)
 }
 
 package struct AddressQuestion: Equatable, Sendable {
     package let peer: IdentificationPayload
+    /// How the client proved that it is that.
+    package let method: AuthenticationMethod
     package let wish: AddressWish
     /// INITIAL_CONTACT came with the verified AUTH: older SAs of the same name and IDi go.
     package let initialContact: Bool

@@ -4,11 +4,12 @@ package import Wire
 
 /// The key derivations of RFC 7296 sections 2.14, 2.15 and 2.17, written out here once more so that the gateway's cannot agree with itself.
 package enum Derivation {
-    /// SKEYSEED = prf(Ni | Nr, g^ir).
+    /// SKEYSEED = prf(Ni | Nr, g^ir); of each nonce the first 8 octets with AES-XCBC, whose keys have one length.
     package static func seed(
         _ prf: PRF, initiatorNonce: [UInt8], responderNonce: [UInt8], shared: borrowing SecretOctets
     ) throws(CryptoError) -> SecretOctets {
-        try prf(key: SecretOctets(copying: initiatorNonce + responderNonce), shared)
+        let taken = prf.number == .aesXCBC ? 8 : Int.max
+        return try prf(key: SecretOctets(copying: Array(initiatorNonce.prefix(taken) + responderNonce.prefix(taken))), shared)
     }
 
     /// {SK_d | SK_ai | ...} = prf+ (SKEYSEED, Ni | Nr | SPIi | SPIr).

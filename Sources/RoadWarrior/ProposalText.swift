@@ -41,6 +41,7 @@ package enum ProposalText {
         switch text {
         case "esn": return .sequence(1)
         case "noesn": return .sequence(0)
+        case "des": return .cipher(encryption(.des, nil), aead: false)
         case "3des": return .cipher(encryption(.tripleDES, nil), aead: false)
         case "null": return .cipher(encryption(.null, nil), aead: false)
         case "chacha20poly1305": return .cipher(encryption(.chaCha20Poly1305, nil), aead: true)

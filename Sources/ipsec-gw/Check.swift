@@ -1,5 +1,6 @@
 import ArgumentParser
 import Config
+import Gateway
 
 /// `ipsec-gw check [F]`: every problem of a file, one a line; exit 1 when one of them is an error.
 struct Check: ParsableCommand {
@@ -13,7 +14,10 @@ struct Check: ParsableCommand {
         let (configuration, problems) = Configuration.load(text: text, file: file)
         var all = problems
         if let configuration {
-            all += configuration.examineReferences()
+            let missing = configuration.examineReferences()
+            all += missing
+            // A file that is not there has its warning already; those that are there must be what they should be.
+            all += CertificateInventory(configuration).problems.filter { problem in !missing.contains { $0.position == problem.position } }
         }
         for problem in all.sorted(by: { $0.position < $1.position }) { print(problem) }
         guard configuration != nil, !all.contains(where: { $0.severity == .error }) else { throw ExitCode(1) }

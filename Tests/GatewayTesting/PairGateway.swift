@@ -95,6 +95,11 @@ package final class PairGateway {
     // MARK: What the fake answers
 
     package var credential: (PeerQuestion) -> PeerAnswer
+    /// Our own key, where a credential asks for a signature.
+    package var sign: (SignatureQuestion) -> [UInt8]? = { _ in nil }
+    /// What was to be signed, in order; while `holdsSignature` the test gives the answers.
+    package var signatureQuestions: [SignatureQuestion] = []
+    package var holdsSignature = false
     /// nil: the pool answers.
     package var address: ((AddressQuestion) -> AddressAnswer)?
     package var dns: [IPAddress] = [IPAddress(v4: 0x0a09_0001)]
@@ -145,7 +150,7 @@ package final class PairGateway {
         responder = try Responder(
             limits: profile.policy.halfOpen, initExchangeLimit: profile.policy.initExchangeLimit, entropy: entropy, at: now)
         errors = ErrorLimit(at: now)
-        credential = { _ in .sharedKey(Secret(sharedKey)) }
+        credential = { _ in .credentials(.sharedKey(Secret(sharedKey), identity: profile.identity)) }
     }
 
     // MARK: The door
@@ -294,6 +299,9 @@ package final class PairGateway {
             guard holds.contains(.peer) else { return .peer(credential(question)) }
             ask(.peer, .peer(question), of: entry, at: now)
             return nil
+        case .signature(let question):
+            signatureQuestions.append(question)
+            return holdsSignature ? nil : .signature(sign(question))
         case .address(let question):
             entry.questions.append(question)
             ask(.address, .address(question), of: entry, at: now)

@@ -47,7 +47,9 @@ struct NameTests {
         let known = IdentificationPayload(form: "anna@example.org")
         for other in ["anna@example.org\0", "anna@example.org\0.evil.org", "ANNA@example.org", "anna@example.org "] {
             let pair = try Pair { $0.identity = IdentificationPayload(type: .rfc822Address, data: [UInt8](other.utf8)) }
-            pair.gateway.credential = { $0.identity == known ? .sharedKey(Secret(Pair.sharedKey)) : .refused("unknown") }
+            pair.gateway.credential = {
+                $0.identity == known ? .credentials(.sharedKey(Secret(Pair.sharedKey), identity: Pair.gatewayIdentity)) : .refused("unknown")
+            }
             pair.connect()
             expectNobodyIn(pair, "\(other)")
         }

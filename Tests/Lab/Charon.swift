@@ -9,6 +9,8 @@ package final class Charon: Sendable {
         package var retransmitTries = 5
         /// Octets of an IP packet, past which IKE goes in fragments; nil: strongSwan's 1280.
         package var fragmentSize: Int?
+        /// Seconds between NAT keepalives; nil: strongSwan's 20.
+        package var keepAlive: Int?
         /// Whether IKE is in the log message by message (level 2).
         package var isVerbose = false
         package init() {}
@@ -39,12 +41,13 @@ package final class Charon: Sendable {
         let file = try scenario.write(
             """
             charon-systemd {
-              load = aesni aes des sha2 sha1 md5 mgf1 rdrand random nonce x509 constraints pubkey pkcs1 pem openssl gmp curve25519 hmac kdf xcbc cmac gcm ccm chapoly kernel-libipsec kernel-netlink socket-default vici
+              load = aesni aes des sha2 sha1 md5 mgf1 rdrand random nonce x509 constraints pubkey pkcs1 pkcs8 pem openssl gmp curve25519 hmac kdf xcbc cmac gcm ccm chapoly kernel-libipsec kernel-netlink socket-default vici
               install_routes = yes
               install_virtual_ip = yes
               retransmit_timeout = \(settings.retransmitTimeout)
               retransmit_base = \(settings.retransmitBase)
               retransmit_tries = \(settings.retransmitTries)
+              keep_alive = \(settings.keepAlive ?? 20)
               fragment_size = \(settings.fragmentSize ?? 1280)
               close_ike_on_child_failure = no
               delete_rekeyed_delay = 1
@@ -61,7 +64,7 @@ package final class Charon: Sendable {
               }
               journal { default = -1 }
             }
-            swanctl { load = pem pkcs1 x509 revocation constraints pubkey openssl random }
+            swanctl { load = pem pkcs1 pkcs8 x509 revocation constraints pubkey openssl random }
 
             """, to: "\(name).conf")
         let process = try await scenario.start(
@@ -91,6 +94,28 @@ package final class Charon: Sendable {
             environment: ["STRONGSWAN_CONF": settingsFile], timeout: timeout)
     }
 
+    /// Where swanctl looks for certificates and keys: beside its file.
+    private var folder: String { "\(scenario.folder)/\(name).d" }
+
+    /// Puts a certificate with its key in place, PEM both; the next `load` takes them up. Returns the name for `CharonConnection.certificate`.
+    package func add(certificate: String, key: String, intermediates: [String] = []) throws -> String {
+        let file = "own-\(abs(certificate.hashValue)).pem"
+        try place(certificate, in: "x509", as: file)
+        try place(key, in: "private", as: file)
+        for (index, intermediate) in intermediates.enumerated() { try place(intermediate, in: "x509ca", as: "\(index)-\(file)") }
+        return file
+    }
+
+    /// Trusts a CA, PEM.
+    package func trust(_ authority: String) throws {
+        try place(authority, in: "x509ca", as: "ca-\(abs(authority.hashValue)).pem")
+    }
+
+    private func place(_ text: String, in kind: String, as file: String) throws {
+        try FileManager.default.createDirectory(atPath: "\(folder)/\(kind)", withIntermediateDirectories: true)
+        try text.write(toFile: "\(folder)/\(kind)/\(file)", atomically: true, encoding: .utf8)
+    }
+
     /// Replaces all connections, secrets and pools.
     package func load(_ connections: [CharonConnection]) async throws {
         try await load(swanctl: CharonConnection.swanctlFile(connections))
@@ -98,7 +123,8 @@ package final class Charon: Sendable {
 
     /// Replaces them by what a swanctl.conf says.
     package func load(swanctl text: String) async throws {
-        let file = try scenario.write(text, to: "\(name).swanctl")
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        let file = try scenario.write(text, to: "\(name).d/swanctl.conf")
         try await swanctl(["--load-all", "--clear", "--noprompt", "--file", file]).required()
     }
 
@@ -121,6 +147,11 @@ package final class Charon: Sendable {
     @discardableResult
     package func terminate(ike name: String = "rw") async throws -> CommandResult {
         try await swanctl(["--terminate", "--ike", name, "--timeout", "10"])
+    }
+
+    /// Ends a connection here, without a word to the peer. Not an error when there is none.
+    package func forget(ike name: String) async throws {
+        _ = try await swanctl(["--terminate", "--force", "--ike", name, "--timeout", "10"])
     }
 
     /// Its SAs as they are now.

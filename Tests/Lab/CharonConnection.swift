@@ -1,4 +1,4 @@
-/// A connection of strongSwan, as swanctl.conf describes it: IKEv2 with a PSK, as road warrior or as responder.
+/// A connection of strongSwan, as swanctl.conf describes it: IKEv2 with PSK or certificate, as road warrior or as responder.
 package struct CharonConnection: Sendable {
     package static let childName = "net"
 
@@ -11,6 +11,8 @@ package struct CharonConnection: Sendable {
     }
 
     package var name = "rw"
+    /// The name of its Child SA; all connections of one charon need different ones.
+    package var child = CharonConnection.childName
     package var role = Role.initiator
     package var localAddress = "%any"
     package var remoteAddress = "192.0.2.1"
@@ -19,6 +21,11 @@ package struct CharonConnection: Sendable {
     /// IDr that is demanded; nil: the peer's address, empty: any.
     package var remoteIdentity: String? = "gw.test"
     package var psk = "a long and random text of the lab"
+    /// How each side authenticates: psk, pubkey, or narrower as swanctl.conf has it (rsa/pss-sha256, ike:ecdsa-sha384, ...).
+    package var localAuth = "psk"
+    package var remoteAuth = "psk"
+    /// Its own certificate, as `Charon.add` named it.
+    package var certificate: String?
     package var ike = "aes128gcm16-prfsha256-x25519"
     package var esp = "aes128gcm16"
     package var virtualAddresses = ["0.0.0.0"]
@@ -66,7 +73,8 @@ package struct CharonConnection: Sendable {
         case .responder:
             lines.append("pools = pool-\(name)")
         }
-        let own = identity.map { "\n      id = \($0)" } ?? ""
+        var own = identity.map { "\n      id = \($0)" } ?? ""
+        if let certificate { own += "\n      certs = \(certificate)" }
         let peer = remoteIdentity.map { $0.isEmpty ? "\n      id = %any" : "\n      id = \($0)" } ?? ""
         // a responder's selectors are its own network; an initiator's own side is its inner address
         let (local, remote): ([String], [String]) =
@@ -78,13 +86,13 @@ package struct CharonConnection: Sendable {
               \(name) {
                 \(lines.joined(separator: "\n    "))
                 local {
-                  auth = psk\(own)
+                  auth = \(localAuth)\(own)
                 }
                 remote {
-                  auth = psk\(peer)
+                  auth = \(remoteAuth)\(peer)
                 }
                 children {
-                  \(Self.childName) {
+                  \(child) {
                     local_ts = \(local.joined(separator: ","))
                     remote_ts = \(remote.joined(separator: ","))
                     esp_proposals = \(esp)

@@ -36,6 +36,25 @@ package struct GatewaySettings: Sendable {
     package static let poolPrefix = "10.99.0.0/24"
     package static let interfaceName = "priv0"
 
+    /// Files of a gateway that shows a certificate, or asks for one.
+    package struct Certificates: Sendable {
+        package var certificate: String
+        package var key: String
+        /// CAs behind ours in CERT payloads.
+        package var sendChain: [String] = []
+        /// Whom it trusts.
+        package var anchors: [String]
+        package var signsByPSS = false
+        package init(certificate: String, key: String, anchors: [String]) {
+            (self.certificate, self.key, self.anchors) = (certificate, key, anchors)
+        }
+    }
+
+    package var certificates: Certificates?
+    /// The authentication keys of ike-version-2.
+    package var authentication = ["auth-method: psk"]
+    /// `id: auto`: the certificate's subject, or the name that the client asks for.
+    package var hasAutomaticIdentity = false
     package var gatewayAddress = RoadNetwork.gatewayAddress
     package var identity = "gw.test"
     package var psk = GatewaySettings.psk
@@ -65,6 +84,8 @@ package struct GatewaySettings: Sendable {
     /// Seconds.
     package var authenticationLifetime: Int?
     package var keepAliveInterval: Int?
+    /// half-open: cookie-threshold; 0: every login needs a cookie.
+    package var cookieThreshold: Int?
     package var logLevel = "debug"
     /// Address and port of the Prometheus listener.
     package var metrics: (address: String, port: Int)?
@@ -115,7 +136,21 @@ package struct GatewaySettings: Sendable {
         if beside != nil {
             text += "      beside: { subnet: 10.98.0.0/24, range: [{ begin: 10.98.0.10, end: 10.98.0.250 }] }\n"
         }
+        if let certificates {
+            text += "pki:\n  ca-profile:\n"
+            for (index, file) in (certificates.anchors + certificates.sendChain).enumerated() {
+                text += "    ca\(index): { cert-file: \(file), revocation-check: none }\n"
+            }
+        }
         text += "ipsec:\n"
+        if let certificates {
+            let anchors = certificates.anchors.indices.map { "ca\($0)" }.joined(separator: ", ")
+            let chain = certificates.sendChain.indices.map { "ca\($0 + certificates.anchors.count)" }.joined(separator: ", ")
+            let send = chain.isEmpty ? "" : ", send-chain: { ca-profile: [\(chain)] }"
+            let signature = certificates.signsByPSS ? ", rsa-signature: pss" : ""
+            text += "  cert-profile: { own: { entry: { 1: { cert: \(certificates.certificate), key: \(certificates.key)\(signature)\(send) } } } }\n"
+            text += "  trust-anchor-profile: { lab: { trust-anchor: [\(anchors)] } }\n"
+        }
         if !ikeTransforms.isEmpty {
             text += "  ike-transform:\n"
             for (index, transform) in ikeTransforms.enumerated() {
@@ -130,7 +165,7 @@ package struct GatewaySettings: Sendable {
                 text += "extended-sequence-number: \(transform.usesESN) }\n"
             }
         }
-        var version2 = ["auth-method: psk"]
+        var version2 = authentication
         if let authenticationLifetime { version2.append("auth-lifetime: \(authenticationLifetime)") }
         if let fragmentMTU { version2.append("ikev2-fragment: { mtu: \(fragmentMTU) }") }
         text += "  ike-policy:\n    1:\n      ike-version-2: { \(version2.joined(separator: ", ")) }\n"
@@ -138,6 +173,7 @@ package struct GatewaySettings: Sendable {
         let keepAlive = keepAliveInterval.map { ", keep-alive-interval: \($0)" } ?? ""
         text += "      nat-traversal: { force: \(forcesEncapsulation)\(keepAlive) }\n"
         text += "      dpd: { interval: \(dpd.interval), max-retries: \(dpd.maxRetries) }\n"
+        if let cookieThreshold { text += "      half-open: { cookie-threshold: \(cookieThreshold) }\n" }
         var template: [String] = []
         if !ipsecTransforms.isEmpty { template.append("ipsec-transform: [\(list(ipsecTransforms.count))]") }
         if let ipMTU { template.append("ip-mtu: \(ipMTU)") }
@@ -158,11 +194,12 @@ package struct GatewaySettings: Sendable {
                 default-secure-service: { service-name: home, interface: \(Self.interfaceName) }
                 local:
                   gateway-address: "\(gatewayAddress)"
-                  id: { fqdn: \(identity) }
+                  id: \(hasAutomaticIdentity ? "auto" : "{ fqdn: \(identity) }")
                   address-assignment: { \(assignment) }
                 pre-shared-key: "\(psk)"
 
             """
+        if certificates != nil { text += "    cert: { cert-profile: own, trust-anchor-profile: lab }\n" }
         if !selectors.isEmpty { text += "    ts-list: lab\n" }
         if let uniqueness { text += "    uniqueness: \(uniqueness)\n" }
         if let sessionLimit {

@@ -5,6 +5,7 @@ import ESP
 import IKE
 import IKEMessages
 import LinuxIO
+import PKI
 import Wire
 
 /// A configuration turned into what the parts of the daemon are built from: addresses looked up, secrets read, identities made.
@@ -16,10 +17,12 @@ struct Plan: Sendable {
     /// Shards of the IKE engine.
     let shards: Int
 
-    init(_ configuration: Configuration) throws(StartupError) {
+    /// Certificates as they were read; an error among their problems stops it.
+    init(_ configuration: Configuration, _ certificates: CertificateInventory) throws(StartupError) {
+        if let problem = certificates.problems.first(where: { $0.severity == .error }) { throw StartupError("\(problem)") }
         var gateways: [IPAddress: GatewayRuntime] = [:]
         for gateway in configuration.gateways where gateway.isEnabled {
-            let runtime = try Self.runtime(gateway, configuration)
+            let runtime = try Self.runtime(gateway, configuration, certificates)
             if let other = gateways[runtime.address] {
                 throw StartupError("gateways \(other.name) and \(runtime.name) have the same address \(runtime.address); give each one its own")
             }
@@ -59,7 +62,7 @@ struct Plan: Sendable {
     }
 
     private static func runtime(
-        _ gateway: GatewayConfiguration, _ configuration: Configuration
+        _ gateway: GatewayConfiguration, _ configuration: Configuration, _ inventory: CertificateInventory
     ) throws(StartupError) -> GatewayRuntime {
         let address: IPAddress
         switch gateway.address {
@@ -70,12 +73,14 @@ struct Plan: Sendable {
         var pools: [AddressFamily: PoolName] = [:]
         pools[.ipv4] = gateway.ipv4Pool
         pools[.ipv6] = gateway.ipv6Pool
+        let certificates = inventory.gateways[gateway.name] ?? GatewayCertificates()
+        var profile = GatewayProfile(
+            name: gateway.name, policy: gateway.policy, childTransforms: gateway.template.transforms,
+            identity: identity(gateway.identity, address: address), selectors: gateway.trafficSelectors)
+        profile.authorities = certificates.anchors?.requests.authorities ?? []
         return GatewayRuntime(
-            name: gateway.name, address: address,
-            profile: GatewayProfile(
-                name: gateway.name, policy: gateway.policy, childTransforms: gateway.template.transforms,
-                identity: identity(gateway.identity, address: address), selectors: gateway.trafficSelectors),
-            sharedKey: gateway.preSharedKey?.value, template: gateway.template.template, service: gateway.interface.service,
+            name: gateway.name, address: address, profile: profile, sharedKey: gateway.preSharedKey?.value, certificates: certificates,
+            choosesIdentity: gateway.identity == .auto, template: gateway.template.template, service: gateway.interface.service,
             interface: interface?.device ?? gateway.interface.interface, interfaceKey: gateway.interface.description, pools: pools,
             uniqueness: gateway.uniqueness,
             maximumSessionsPerUser: gateway.maximumSessionsPerUser ?? 0, sessionLimitAction: gateway.sessionLimitAction)

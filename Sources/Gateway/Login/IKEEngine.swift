@@ -25,6 +25,8 @@ actor IKEEngine {
         /// Our SPIs of this IKE SA: several while one replaces another.
         var spis: Set<IKESPI> = []
         var worker = 0
+        /// Makes our own AUTH value, where that is a signature.
+        var signer: GatewayCertificates.Signer?
         var tunnel: TunnelID?
         /// SPIs allocated and not yet in the datapath.
         var reserved: Set<UInt32> = []
@@ -87,6 +89,7 @@ actor IKEEngine {
         let lockouts: Lockouts
         /// What fragments of all shards' clients may take up before authentication (threats.md P5).
         let reassembly: ReassemblyBudget
+        let certificateThreads: CertificateThreads
     }
 
     init(shard: Int, of shardCount: Int, gateways: [IPAddress: GatewayRuntime], environment: Environment) {
@@ -246,7 +249,12 @@ actor IKEEngine {
     private func answer(_ question: Question, for entry: Entry) -> Input? {
         switch question {
         case .peer(let question):
-            return .peer(credential(for: question, entry))
+            return ask(question, entry)
+        case .signature(let question):
+            guard let signer = entry.signer, signer.scheme == question.scheme else { return .signature(nil) }
+            let (id, threads) = (entry.id, environment.certificateThreads)
+            then(entry) { await self.sign(question, signer, threads, id) }
+            return nil
         case .address(let question):
             entry.hasSession = true
             let id = entry.id
@@ -262,14 +270,34 @@ actor IKEEngine {
         }
     }
 
-    private func credential(for question: PeerQuestion, _ entry: Entry) -> PeerAnswer {
+    /// What proves who the client is. A certificate's path is validated elsewhere; everything else is known at once.
+    private func ask(_ question: PeerQuestion, _ entry: Entry) -> Input? {
         if entry.gateway.profile.policy.lockout != nil,
             environment.lockouts.isLocked(question.remote, identity: question.identity.body, at: MonotonicClock.now)
         {
             count("logins-locked-out")
-            return .refused("it failed to prove itself too often and is locked out for a while (lockout of the ike-policy)")
+            return .peer(.refused("it failed to prove itself too often and is locked out for a while (lockout of the ike-policy)"))
         }
-        return entry.gateway.credential(for: question)
+        guard case .success(let branch) = LoginCredentials.branch(entry.gateway, question.method), branch.peer == .certificate else {
+            let answer = LoginCredentials.answer(question, entry.gateway, at: .now)
+            entry.signer = answer.signer
+            return .peer(answer.answer)
+        }
+        let (id, threads, gateway) = (entry.id, environment.certificateThreads, entry.gateway)
+        then(entry) { await self.validate(question, gateway, threads, id) }
+        return nil
+    }
+
+    private func validate(_ question: PeerQuestion, _ gateway: GatewayRuntime, _ threads: CertificateThreads, _ id: UInt64) async {
+        let answer = await threads.run { LoginCredentials.answer(question, gateway, at: .now) }
+        if answer == nil { count("certificate-threads-full") }
+        entries[id]?.signer = answer?.signer
+        feed(.peer(answer?.answer ?? .refused("too many certificates wait to be validated; it may come again")), to: id)
+    }
+
+    private func sign(_ question: SignatureQuestion, _ signer: GatewayCertificates.Signer, _ threads: CertificateThreads, _ id: UInt64) async {
+        let signature = await threads.run { try? signer.key.sign(question.octets, by: question.scheme) }
+        feed(.signature(signature ?? nil), to: id)
     }
 
     private func refused(_ refusal: Refusal, _ entry: Entry) {
@@ -460,7 +488,7 @@ actor IKEEngine {
     private func subject(_ entry: Entry, identity: IdentificationPayload? = nil) -> EventLog.Subject {
         EventLog.Subject(
             session: String(entry.id), gateway: entry.gateway.name,
-            identity: identity?.description ?? entry.establishment?.peer.description, remote: entry.remote)
+            identity: identity?.text ?? entry.establishment?.peer.text, remote: entry.remote)
     }
 
     /// Every IKE SA with its Child SAs, for `ipsec-gwctl sas`.

@@ -2,6 +2,7 @@ import AddressAssignment
 import ESP
 import IKE
 import IKEMessages
+import PKI
 import Wire
 
 /// One `ipsec-gateway` as it runs: what its IKE SAs and sessions are made from. A reload replaces it whole.
@@ -10,6 +11,9 @@ struct GatewayRuntime: Sendable {
     var address: IPAddress
     var profile: GatewayProfile
     var sharedKey: Secret<[UInt8]>?
+    var certificates: GatewayCertificates
+    /// `local-id: auto`: with a certificate of ours our IDr is a name of that (features.md AUTH-2).
+    var choosesIdentity: Bool
     var template: TunnelTemplate
     var service: String
     /// The private interface's device, as reports name it; another namespace may have one of the same name.
@@ -23,15 +27,9 @@ struct GatewayRuntime: Sendable {
     var maximumSessionsPerUser: Int
     var sessionLimitAction: SessionLimitAction
 
-    /// The credential of a client, or why there is none. PSK until certificates and EAP come.
-    func credential(for question: PeerQuestion) -> PeerAnswer {
-        switch question.method {
-        case nil: return .refused("it asks for EAP, and gateway \(name) authenticates by pre-shared key; set the client to PSK")
-        case .some(.sharedKey):
-            guard let sharedKey else { return .refused("gateway \(name) has no pre-shared key") }
-            return .sharedKey(sharedKey)
-        case .some(let method):
-            return .refused("its authentication method \(method.rawValue) is not a pre-shared key, which gateway \(name) asks for")
-        }
+    /// Our IDr to a client that names none.
+    var identity: IdentificationPayload {
+        guard choosesIdentity, profile.policy.signs, let entry = certificates.own?.entries.first else { return profile.identity }
+        return entry.identity(wanted: nil) ?? profile.identity
     }
 }

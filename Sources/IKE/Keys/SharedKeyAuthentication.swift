@@ -1,5 +1,5 @@
 import GatewayCrypto
-package import IKEMessages
+import IKEMessages
 import Wire
 
 /// What both sides sign, RFC 7296 section 2.15: the first message as it was sent, the other side's nonce, and the MAC of the own identity.
@@ -19,30 +19,6 @@ package struct SignedOctets: Sendable {
     /// RealMessage2 | NonceIData | MACedIDForR.
     func responder(_ identity: IdentificationPayload, keys: borrowing SAKeys) throws(CryptoError) -> [UInt8] {
         response + initiatorNonce + (try keys.prf(key: keys.pr, identity.body)).exposed()
-    }
-}
-
-/// Proof that a peer's AUTH value was verified; an established IKE SA can be built from nothing else (threats.md C6, invariant I1).
-package struct VerifiedPeer: Sendable {
-    package let identity: IdentificationPayload
-    package let method: AuthenticationMethod
-
-    private init(identity: IdentificationPayload, method: AuthenticationMethod) {
-        self.identity = identity
-        self.method = method
-    }
-
-    /// Verifies a shared-key AUTH value in constant time; nil when it is wrong. RFC 7296 section 2.15.
-    static func verifying(
-        _ authentication: AuthenticationPayload, by identity: IdentificationPayload, sharedKey: Secret<[UInt8]>,
-        signed: SignedOctets, keys: borrowing SAKeys
-    ) -> VerifiedPeer? {
-        guard authentication.method == .sharedKey,
-            let octets = try? signed.initiator(identity, keys: keys),
-            let expected = try? SharedKey.authentication(over: octets, sharedKey: sharedKey, prf: keys.prf),
-            expected.isEqual(to: authentication.data)
-        else { return nil }
-        return VerifiedPeer(identity: identity, method: .sharedKey)
     }
 }
 

@@ -38,7 +38,8 @@ struct AwaitingAddress: ~Copyable, Sendable {
                 into: &outputs)
         }
         let question = AddressQuestion(
-            peer: request.identity, wish: wish, initialContact: request.notifies.contains(.initialContact), remote: login.channel.remote)
+            peer: request.identity, method: authenticated.peer.method, wish: wish, initialContact: request.notifies.contains(.initialContact),
+            remote: login.channel.remote)
         outputs.append(.ask(.address(question)))
         return .awaitingAddress(AwaitingAddress(login: login, authenticated: authenticated, grant: nil))
     }
@@ -106,9 +107,7 @@ struct AwaitingAddress: ~Copyable, Sendable {
     ) -> IKESA.Stage {
         let id = login.channel.requests.expected &- 1
         login.channel.respond(
-            .ikeAuth, id: id,
-            [.responderIdentification(login.profile.identity), .authentication(authenticated.authentication), .notify(error.notify)],
-            into: &outputs)
+            .ikeAuth, id: id, authenticated.opening + [.notify(error.notify)], into: &outputs)
         outputs.append(
             .refused(Refusal(identity: authenticated.peer.identity, remote: login.channel.remote, cause: cause, error: error)))
         return Deleting.begin(channel: login.channel, reason: .childless, at: now, into: &outputs)

@@ -37,7 +37,9 @@ struct AwaitingAuth: ~Copyable, Sendable {
         }
         let question = PeerQuestion(
             identity: request.identity, wantedIdentity: request.wantedIdentity, method: request.authentication?.method,
-            remote: login.channel.remote)
+            certificates: request.certificates.filter { $0.encoding == .x509Signature }.map(\.data),
+            authorities: request.certificateRequests.filter { $0.encoding == .x509Signature }.map(\.authorities),
+            signatureHashes: login.signatureHashes, remote: login.channel.remote)
         outputs.append(.ask(.peer(question)))
         return .awaitingPeer(AwaitingPeer(login: login, request: request))
     }

@@ -30,9 +30,7 @@ struct AwaitingInstall: ~Copyable, Sendable {
     }
 
     private consuming func establish(at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
-        var payloads: [Payload] = [
-            .responderIdentification(login.profile.identity), .authentication(authenticated.authentication),
-        ]
+        var payloads = authenticated.opening
         if let configuration = authenticated.request.configuration {
             payloads.append(
                 .configuration(

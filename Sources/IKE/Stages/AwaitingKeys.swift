@@ -15,6 +15,7 @@ struct AwaitingKeys: ~Copyable, Sendable {
     let peerKey: [UInt8]
     let proposal: IKEProposal
     let signed: SignedOctets
+    let signatureHashes: [SignatureHashAlgorithm]?
     let profile: GatewayProfile
     let entropy: any Entropy
     let deadline: Instant
@@ -25,7 +26,7 @@ struct AwaitingKeys: ~Copyable, Sendable {
         case .deadline where now < deadline: return .awaitingKeys(self)
         case .deadline: return end(.halfOpenTimeout, into: &outputs)
         case .close(let reason): return end(reason, into: &outputs)
-        case .moved, .childAging, .childExhausted, .peer, .address, .childSPI, .ikeSPI, .installed, .activity: return .awaitingKeys(self)
+        case .moved, .childAging, .childExhausted, .peer, .signature, .address, .childSPI, .ikeSPI, .installed, .activity: return .awaitingKeys(self)
         }
     }
 
@@ -67,6 +68,7 @@ struct AwaitingKeys: ~Copyable, Sendable {
             requests: RequestWindow(expected: 1), lastHeard: now, entropy: entropy, liveness: profile.liveness)
         channel.deadlines[.halfOpen] = deadline
         channel.fragmentation = fragmentation
-        return Login(channel: channel, keys: keys, profile: profile, proposal: proposal, signed: signed)
+        return Login(
+            channel: channel, keys: keys, profile: profile, proposal: proposal, signed: signed, signatureHashes: signatureHashes)
     }
 }

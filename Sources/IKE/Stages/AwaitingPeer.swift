@@ -14,28 +14,42 @@ struct AwaitingPeer: ~Copyable, Sendable {
         switch answer {
         case .refused(let cause):
             return login.refuse(.authenticationFailed, cause: cause, identity: request.identity, at: now, into: &outputs)
-        case .sharedKey(let key): return verify(key, at: now, into: &outputs)
+        case .credentials(let credentials): return verify(credentials, at: now, into: &outputs)
         }
     }
 
-    private consuming func verify(_ key: Secret<[UInt8]>, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
-        guard let authentication = request.authentication,
-            let peer = VerifiedPeer.verifying(
-                authentication, by: request.identity, sharedKey: key, signed: login.signed, keys: login.keys)
-        else {
+    private consuming func verify(_ credentials: Credentials, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
+        let peer: VerifiedPeer
+        do throws(ProofFailure) {
+            peer = try VerifiedPeer.verifying(
+                request, by: credentials.peer, signed: login.signed, keys: login.keys,
+                acceptsSHA1: login.signatureHashes == nil && login.profile.policy.authentication.allowsSHA1Signature)
+        } catch {
             return login.refuse(
-                .authenticationFailed, cause: "its AUTH value is wrong: the pre-shared keys differ", identity: request.identity,
-                isFailedProof: true, at: now, into: &outputs)
+                .authenticationFailed, cause: error.cause, identity: request.identity, isFailedProof: true, at: now, into: &outputs)
         }
-        guard let ours = login.authentication(sharedKey: key) else { return login.abandon(.internalError, into: &outputs) }
-        let authenticated = Authenticated(peer: peer, request: request, authentication: ours)
-        return AwaitingAddress.begin(login: login, authenticated: authenticated, at: now, into: &outputs)
+        switch credentials.own {
+        case .sharedKey(let key):
+            guard let ours = login.authentication(sharedKey: key, identity: credentials.identity) else {
+                return login.abandon(.internalError, into: &outputs)
+            }
+            let opening: [Payload] = [.responderIdentification(credentials.identity), .authentication(ours)]
+            return AwaitingAddress.begin(
+                login: login, authenticated: Authenticated(peer: peer, request: request, opening: opening), at: now, into: &outputs)
+        case .certificate(let certificates, let scheme):
+            guard let octets = login.signedOctets(identity: credentials.identity) else { return login.abandon(.internalError, into: &outputs) }
+            outputs.append(.ask(.signature(SignatureQuestion(octets: octets, scheme: scheme))))
+            return .awaitingSignature(
+                AwaitingSignature(
+                    login: login, peer: peer, request: request, identity: credentials.identity, certificates: certificates, scheme: scheme))
+        }
     }
 }
 
-/// A client whose AUTH value was verified, and our own answer to it.
+/// A client whose AUTH value was verified, and how our answer to it begins.
 struct Authenticated: Sendable {
     let peer: VerifiedPeer
     let request: IKEAuthRequest
-    let authentication: AuthenticationPayload
+    /// IDr, our certificates and AUTH.
+    let opening: [Payload]
 }

@@ -46,7 +46,8 @@ struct Deleting: ~Copyable, Sendable {
             replaced.strike(at: now, into: &outputs)
             guard channel.deadlines.expired(at: now).contains(.retransmit) else { return .deleting(self) }
             return channel.retransmit(at: now, into: &outputs) ? .deleting(self) : close(at: now, into: &outputs)
-        case .close, .moved, .childAging, .childExhausted, .peer, .address, .childSPI, .ikeSPI, .installed, .activity: return .deleting(self)
+        case .close, .moved, .childAging, .childExhausted, .peer, .signature, .address, .childSPI, .ikeSPI, .installed, .activity:
+            return .deleting(self)
         }
     }
 
@@ -126,7 +127,7 @@ struct Lingering: ~Copyable, Sendable {
         case .close:
             outputs.append(.closed)
             return .closed
-        case .moved, .childAging, .childExhausted, .peer, .address, .childSPI, .ikeSPI, .installed, .activity: return .lingering(self)
+        case .moved, .childAging, .childExhausted, .peer, .signature, .address, .childSPI, .ikeSPI, .installed, .activity: return .lingering(self)
         }
     }
 }

@@ -72,6 +72,23 @@ package enum Initiation {
             payloads.append(.notify(NotifyPayload(.fragmentationSupported)))
             fragmentation = Fragmentation(profile.policy.fragmentation, budget: budget)
         }
+        let signatureHashes: [SignatureHashAlgorithm]?
+        do throws(WireError) {
+            signatureHashes = try request.notifies[.signatureHashAlgorithms].map { notify throws(WireError) in
+                try SignatureHashAlgorithm.list(parsing: notify.data)
+            }
+        } catch {
+            return .dropped(.malformed)
+        }
+        if profile.policy.acceptsCertificate || profile.policy.signs {
+            // RFC 7427 section 4: as an answer to the client's own.
+            if signatureHashes != nil {
+                payloads.append(.notify(NotifyPayload(.signatureHashAlgorithms, data: SignatureHashAlgorithm.encoded())))
+            }
+            if !profile.authorities.isEmpty {
+                payloads.append(.certificateRequest(CertificateRequestPayload(encoding: .x509Signature, authorities: profile.authorities)))
+            }
+        }
         let response = IKEMessage(
             header: IKEHeader(
                 initiatorSPI: header.initiatorSPI, responderSPI: responderSPI, exchange: .ikeSAInit, flags: .response, messageID: 0),
@@ -81,8 +98,8 @@ package enum Initiation {
             request: datagram.octets, response: response, initiatorNonce: request.nonce.octets, responderNonce: nonce)
         let first = AwaitingKeys(
             initiatorSPI: header.initiatorSPI, responderSPI: responderSPI, local: datagram.local, remote: datagram.remote, nat: nat,
-            fragmentation: fragmentation, keyExchange: ours, peerKey: key.data, proposal: proposal, signed: signed, profile: profile,
-            entropy: entropy, deadline: now + halfOpenLifetime)
+            fragmentation: fragmentation, keyExchange: ours, peerKey: key.data, proposal: proposal, signed: signed,
+            signatureHashes: signatureHashes, profile: profile, entropy: entropy, deadline: now + halfOpenLifetime)
         return .accepted(
             IKESA(initiatorSPI: header.initiatorSPI, responderSPI: responderSPI, first: first),
             response: IKEDatagram(response, local: datagram.local, remote: datagram.remote))

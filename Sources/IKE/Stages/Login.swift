@@ -9,6 +9,8 @@ struct Login: ~Copyable, Sendable {
     let profile: GatewayProfile
     let proposal: IKEProposal
     let signed: SignedOctets
+    /// The client's SIGNATURE_HASH_ALGORITHMS (RFC 7427 section 4); nil where it sent none.
+    let signatureHashes: [SignatureHashAlgorithm]?
 
     /// Answers IKE_AUTH with an error that ends the SA, and keeps the answer for repetitions.
     consuming func refuse(
@@ -31,11 +33,16 @@ struct Login: ~Copyable, Sendable {
     }
 
     /// Our AUTH by shared key, RFC 7296 section 2.15.
-    borrowing func authentication(sharedKey: Secret<[UInt8]>) -> AuthenticationPayload? {
-        guard let octets = try? signed.responder(profile.identity, keys: keys),
+    borrowing func authentication(sharedKey: Secret<[UInt8]>, identity: IdentificationPayload) -> AuthenticationPayload? {
+        guard let octets = signedOctets(identity: identity),
             let value = try? SharedKey.authentication(over: octets, sharedKey: sharedKey, prf: keys.prf)
         else { return nil }
         return AuthenticationPayload(method: .sharedKey, data: value.exposed())
+    }
+
+    /// What our AUTH value covers.
+    borrowing func signedOctets(identity: IdentificationPayload) -> [UInt8]? {
+        try? signed.responder(identity, keys: keys)
     }
 
     /// The common inputs of the stages that wait for an answer from outside: datagrams are repetitions or strangers, deadlines end the login.
@@ -48,7 +55,7 @@ struct Login: ~Copyable, Sendable {
             return nil
         case .deadline: return channel.deadlines.expired(at: now).contains(.halfOpen) ? .halfOpenTimeout : nil
         case .close(let reason): return reason
-        case .moved, .childAging, .childExhausted, .peer, .address, .childSPI, .ikeSPI, .installed, .activity: return nil
+        case .moved, .childAging, .childExhausted, .peer, .signature, .address, .childSPI, .ikeSPI, .installed, .activity: return nil
         }
     }
 }
