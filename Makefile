@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 SWIFT = "$$(contrib/quickstart/find-swift)"
 
-.PHONY: run demo test check lint scenarios format
+.PHONY: run demo test check lint scenarios fuzz format
 
 # installs what is missing, builds, writes a first configuration, runs the gateway and says how to connect
 run:
@@ -21,13 +21,14 @@ test:
 	$(SWIFT) test --skip-build --skip ScenarioTests
 	$(SWIFT) test --skip-build --filter ScenarioTests
 
-# format, floors, purity, hot path
+# format, floors, purity, hot path, and that what the documents name is there
 lint:
 	contrib/quickstart/install-packages build
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
 	contrib/checks/floors
 	contrib/checks/purity
 	contrib/checks/hot-path
+	contrib/checks/coverage
 
 # what lint says, and unit tests: under two minutes on a warm build
 check: lint
@@ -39,6 +40,11 @@ scenarios:
 	contrib/quickstart/install-packages build test
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --filter 'ScenarioTests\.$(S)'
+
+# libFuzzer on every target, or on those named: make fuzz FUZZ_TARGETS="esp inner" FUZZ_SECONDS=600
+fuzz:
+	contrib/quickstart/install-packages build
+	Tests/Fuzz/run $(FUZZ_TARGETS)
 
 format:
 	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests

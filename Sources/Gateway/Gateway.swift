@@ -38,6 +38,8 @@ package final class Gateway: Service {
     let logger: Logger
     let gatewayLog: GatewayLog
     let current: Mutex<Configuration>
+    /// Gateways as they are since the last reload.
+    let served: Mutex<[IPAddress: GatewayRuntime]>
     let reloading = ReloadGate()
     let started = (wall: Date(), clock: MonotonicClock.now)
     private let metrics: MetricsRegistry
@@ -73,6 +75,7 @@ package final class Gateway: Service {
         self.metrics = metrics
         self.ready = ready
         current = Mutex(configuration)
+        served = Mutex(plan.gateways)
         parts = try Self.assemble(plan, addresses: addresses, store: store, log: log)
     }
 
@@ -233,9 +236,9 @@ package final class Gateway: Service {
                 logger.critical("\(place) lost a device or a socket: \(reason)", metadata: ["event": "datapath-failed"])
                 failure.withLock { $0 = $0 ?? StartupError("\(place) lost a device or a socket: \(reason)") }
                 stopping.trigger()
-            case .softLimit:
-                // A rekey of ours answers this; until then the client's own lifetimes or the hard limit do.
-                continue
+            case .softLimit(let spi):
+                guard let session = await parts.sessions.owner(of: spi.rawValue) else { continue }
+                await parts.engines[session.sa.shard].feed(.childAging(spi: spi.rawValue), to: session.sa.id)
             }
         }
     }

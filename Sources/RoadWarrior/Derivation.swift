@@ -4,11 +4,12 @@ package import Wire
 
 /// The key derivations of RFC 7296 sections 2.14, 2.15 and 2.17, written out here once more so that the gateway's cannot agree with itself.
 package enum Derivation {
-    /// SKEYSEED = prf(Ni | Nr, g^ir); the key is cut for AES-XCBC.
+    /// SKEYSEED = prf(Ni | Nr, g^ir); of each nonce the first 8 octets with AES-XCBC, whose keys have one length.
     package static func seed(
         _ prf: PRF, initiatorNonce: [UInt8], responderNonce: [UInt8], shared: borrowing SecretOctets
     ) throws(CryptoError) -> SecretOctets {
-        try prf(key: prf.nonceKey(initiator: initiatorNonce, responder: responderNonce), shared)
+        let taken = prf.number == .aesXCBC ? 8 : Int.max
+        return try prf(key: SecretOctets(copying: Array(initiatorNonce.prefix(taken) + responderNonce.prefix(taken))), shared)
     }
 
     /// SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr) with the PRF of the old IKE SA, RFC 7296 section 2.18.

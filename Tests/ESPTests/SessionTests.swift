@@ -7,7 +7,7 @@ import Wire
     static let client = Session.clientAddress
     static let good = Packets.ipv4(client, Session.server, payload: Packets.udp(1000, 53))
 
-    @Test(arguments: SAs.all)
+    @Test(arguments: SAs.every)
     func bothDirectionsAndExactCounters(suite: ESPSuite) throws {
         var session = try Session(suite: suite)
         var octetsIn: UInt64 = 0

@@ -9,6 +9,8 @@ package final class Charon: Sendable {
         package var retransmitTries = 5
         /// Octets of an IP packet, past which IKE goes in fragments; nil: strongSwan's 1280.
         package var fragmentSize: Int?
+        /// Seconds between NAT keepalives; nil: strongSwan's 20.
+        package var keepAlive: Int?
         /// Whether IKE is in the log message by message (level 2).
         package var isVerbose = false
         package init() {}
@@ -45,6 +47,7 @@ package final class Charon: Sendable {
               retransmit_timeout = \(settings.retransmitTimeout)
               retransmit_base = \(settings.retransmitBase)
               retransmit_tries = \(settings.retransmitTries)
+              keep_alive = \(settings.keepAlive ?? 20)
               fragment_size = \(settings.fragmentSize ?? 1280)
               close_ike_on_child_failure = no
               delete_rekeyed_delay = 1
@@ -144,6 +147,11 @@ package final class Charon: Sendable {
     @discardableResult
     package func terminate(ike name: String = "rw") async throws -> CommandResult {
         try await swanctl(["--terminate", "--ike", name, "--timeout", "10"])
+    }
+
+    /// Ends a connection here, without a word to the peer. Not an error when there is none.
+    package func forget(ike name: String) async throws {
+        _ = try await swanctl(["--terminate", "--force", "--ike", name, "--timeout", "10"])
     }
 
     /// Its SAs as they are now.

@@ -84,6 +84,8 @@ package struct GatewaySettings: Sendable {
     /// Seconds.
     package var authenticationLifetime: Int?
     package var keepAliveInterval: Int?
+    /// half-open: cookie-threshold; 0: every login needs a cookie.
+    package var cookieThreshold: Int?
     package var logLevel = "debug"
     /// Address and port of the Prometheus listener.
     package var metrics: (address: String, port: Int)?
@@ -171,6 +173,7 @@ package struct GatewaySettings: Sendable {
         let keepAlive = keepAliveInterval.map { ", keep-alive-interval: \($0)" } ?? ""
         text += "      nat-traversal: { force: \(forcesEncapsulation)\(keepAlive) }\n"
         text += "      dpd: { interval: \(dpd.interval), max-retries: \(dpd.maxRetries) }\n"
+        if let cookieThreshold { text += "      half-open: { cookie-threshold: \(cookieThreshold) }\n" }
         var template: [String] = []
         if !ipsecTransforms.isEmpty { template.append("ipsec-transform: [\(list(ipsecTransforms.count))]") }
         if let ipMTU { template.append("ip-mtu: \(ipMTU)") }

@@ -71,6 +71,7 @@ extension Gateway {
         for engine in parts.engines { await engine.replaceGateways(served) }
         parts.door.notify(.limits(served.mapValues(\.profile.policy)))
         current.withLock { $0 = next }
+        self.served.withLock { $0 = served }
         await endSessions(of: Set(difference.removedGateways))
         gatewayLog.level = LogLevel(rawValue: next.management.logLevel.rawValue) ?? gatewayLog.level
         return ReloadAnswer(applied: true, problems: report, needRestart: difference.restarts)

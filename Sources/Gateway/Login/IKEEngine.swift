@@ -22,7 +22,7 @@ actor IKEEngine {
         let local: Endpoint
         var remote: Endpoint
         let initiation: InitiationKey
-        /// Our SPIs of this IKE SA: two while one replaces the other.
+        /// Our SPIs of this IKE SA: several while one replaces another.
         var spis: Set<IKESPI> = []
         var worker = 0
         /// Makes our own AUTH value, where that is a signature.
@@ -224,7 +224,11 @@ actor IKEEngine {
             count("child-sas-created")
             environment.log.childEstablished(
                 subject(entry), inboundSPI: child.inboundSPI, outboundSPI: child.outboundSPI, algorithms: AlgorithmNames.text(child.suite))
-        case .rekeyed(_, let spi): rekey(entry, spi)
+        case .listen(let spi): listen(to: spi, entry)
+        case .rekeyed:
+            entry.establishedAt = (Date(), MonotonicClock.now)
+            count("ike-sas-rekeyed")
+            environment.log.rekeyed(subject(entry))
         case .released(let spi): release(spi, of: entry)
         case .moved(let remote):
             entry.remote = remote
@@ -319,7 +323,7 @@ actor IKEEngine {
     private func install(_ child: ChildSA, for entry: Entry) {
         let (id, sessions) = (entry.id, environment.sessions)
         guard let keys = entry.sa.takeKeys(inboundSPI: child.inboundSPI) else {
-            then(entry) { await self.feed(.installed(false), to: id) }
+            then(entry) { await self.feed(.installed(child.inboundSPI, false), to: id) }
             return
         }
         let handover = Handover(keys)
@@ -337,10 +341,10 @@ actor IKEEngine {
         }
         if let tunnel {
             entry.tunnel = tunnel
-            entry.reserved.remove(child.inboundSPI)
-            entry.children.append(child)
+            // Unless the machine has given it up meanwhile.
+            if entry.reserved.remove(child.inboundSPI) != nil { entry.children.append(child) }
         }
-        feed(.installed(tunnel != nil), to: id)
+        feed(.installed(child.inboundSPI, tunnel != nil), to: id)
     }
 
     private func release(_ childSPI: UInt32) {
@@ -395,14 +399,11 @@ actor IKEEngine {
         for spi in entry.spis { release(spi, of: entry) }
     }
 
-    /// The IKE SA has a second SPI of ours, until the first is released.
-    private func rekey(_ entry: Entry, _ spi: IKESPI) {
+    /// The IKE SA has another SPI of ours, until that is released.
+    private func listen(to spi: IKESPI, _ entry: Entry) {
         entry.spis.insert(spi)
         owners[spi] = entry.id
-        entry.establishedAt = (Date(), MonotonicClock.now)
-        count("ike-sas-rekeyed")
         environment.door.notify(.replaced(spi, local: entry.local.address))
-        environment.log.rekeyed(subject(entry))
     }
 
     private func release(_ spi: IKESPI, of entry: Entry) {
@@ -487,7 +488,7 @@ actor IKEEngine {
     private func subject(_ entry: Entry, identity: IdentificationPayload? = nil) -> EventLog.Subject {
         EventLog.Subject(
             session: String(entry.id), gateway: entry.gateway.name,
-            identity: identity?.description ?? entry.establishment?.peer.description, remote: entry.remote)
+            identity: identity?.text ?? entry.establishment?.peer.text, remote: entry.remote)
     }
 
     /// Every IKE SA with its Child SAs, for `ipsec-gwctl sas`.

@@ -44,7 +44,7 @@ actor Sessions {
         _ question: AddressQuestion, id: UInt64, sa: SAReference, local: Endpoint, gateway: GatewayRuntime
     ) async -> AddressAnswer {
         guard !isStopping, sessions.count < Self.most else { return .refused("the gateway takes no more sessions") }
-        let name = question.peer.description
+        let name = question.peer.text
         // Who has the group's key may say any name: it must not push out the one who has a certificate for it (threats.md P36).
         let body = [question.method == .sharedKey ? 0 : 1] + question.peer.body
         // Names of another gateway are another's word: its clients replace nobody here.
@@ -159,7 +159,7 @@ actor Sessions {
         guard let tunnel else { return nil }
         sessions[id]?.tunnel = tunnel
         byTunnel[tunnel] = id
-        let supersedes = child.supersedes.flatMap { LocalSPI(rawValue: $0) }
+        let supersedes = child.isOutboundReady ? nil : child.supersedes.flatMap { LocalSPI(rawValue: $0) }
         let spec = ChildSASpec(
             tunnel: tunnel, inbound: inbound, outbound: child.outboundSPI,
             suite: ESPSuite(protection: child.suite.suite, extendedSequenceNumbers: child.suite.extendedSequenceNumbers),
