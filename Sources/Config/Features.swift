@@ -64,7 +64,7 @@ package struct Capabilities: Sendable {
         features: [
             .authenticationLifetime, .certificates, .fragmentation, .initExchangeLimit, .innerIPv6, .journald, .keepAlive, .lockout,
             .networkNamespaces,
-            .outerIPv6, .sessionLimit, .severalGateways, .severalInterfaces, .uniquenessPolicies,
+            .outerIPv6, .perfectForwardSecrecy, .sessionLimit, .severalGateways, .severalInterfaces, .uniquenessPolicies,
         ],
         ikeEncryption: meanings(AlgorithmNames.ikeEncryption), espEncryption: meanings(AlgorithmNames.espEncryption),
         ikeIntegrity: meanings(AlgorithmNames.integrity), espIntegrity: meanings(AlgorithmNames.integrity),

@@ -113,6 +113,8 @@ package struct ChildSA: Equatable, Sendable {
     package let remoteSelectors: [TrafficSelector]
     /// Hard lifetime.
     package let lifetime: Duration
+    /// What the datapath says `.childAging` at; nil: what it knows by itself.
+    package var soft: TrafficLifetime?
     package let grant: AddressGrant
     package let local: Endpoint
     package let remote: Endpoint
@@ -122,6 +124,13 @@ package struct ChildSA: Equatable, Sendable {
     package var supersedes: UInt32?
     /// We asked for it: the client was ready to receive before it answered, so traffic to it changes over at once (RFC 7296 section 2.8).
     package var isOutboundReady = false
+}
+
+/// Traffic in one direction after which a Child SA is to be replaced.
+package struct TrafficLifetime: Equatable, Sendable {
+    package let packets: UInt64
+    /// nil: any number.
+    package let octets: UInt64?
 }
 
 /// What the driver must do now.

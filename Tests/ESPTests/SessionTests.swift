@@ -189,15 +189,16 @@ import Wire
         #expect(Array(new[0][..<4]) == [0, 0, 0xbe, 0xef])
     }
 
-    @Test func threat_P22_eightChildSAs() throws {
+    @Test func threat_P22_mostChildSAs() throws {
+        // Eight, and as many that take their places; the session has one already.
         var session = try Session()
-        for slot in 6..<14 {
+        for slot in 6..<22 {
             guard let spi = LocalSPI(worker: 0, slot: slot, tag: 7) else { return }
             let pair = SAPair(
                 inbound: try SAs.inbound(SAs.gcm, spi: spi.rawValue), outbound: try SAs.outbound(SAs.gcm), selectors: Session.everything,
                 lifetimes: SALifetimes(), tunnel: 2, supersedes: nil)
             let isIn = session.sad.insert(pair)
-            #expect(isIn == (slot < 13))
+            #expect(isIn == (slot < 21))
         }
     }
 }

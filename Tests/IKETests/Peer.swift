@@ -63,6 +63,7 @@ struct Machine: ~Copyable {
         case .awaitingKeys(let other): stage = .awaitingKeys(other)
         case .awaitingAuth(let other): stage = .awaitingAuth(other)
         case .awaitingPeer(let other): stage = .awaitingPeer(other)
+        case .awaitingSignature(let other): stage = .awaitingSignature(other)
         case .awaitingAddress(let other): stage = .awaitingAddress(other)
         case .awaitingInstall(let other): stage = .awaitingInstall(other)
         case .deleting(let other): stage = .deleting(other)
@@ -131,9 +132,10 @@ final class Peer {
         let identity = Pair.gatewayIdentity
         let shared = Secret([UInt8]("the shared key of the tests".utf8))
         let proof = try SharedKey.authentication(over: signed.initiator(identity, keys: keys), sharedKey: shared, prf: prf)
-        let value = AuthenticationPayload(method: .sharedKey, data: proof.exposed())
-        let proven = VerifiedPeer.verifying(value, by: identity, sharedKey: shared, signed: signed, keys: keys)
-        let verified = try #require(proven)
+        let request = try IKEAuthRequest(payloads: [
+            .initiatorIdentification(identity), .authentication(AuthenticationPayload(method: .sharedKey, data: proof.exposed())),
+        ])
+        let verified = try VerifiedPeer.verifying(request, by: .sharedKey(shared), signed: signed, keys: keys, acceptsSHA1: false)
         var profile = profile
         let addresses = (IPAddress(v4: 0x0a01_0001), IPAddress(v4: 0x0a09_0002))
         let own = side == .gateway ? addresses.0 : addresses.1
@@ -149,7 +151,7 @@ final class Peer {
         nextSPI |= 0x40
         let ours = try keys.childKeys(suite: Self.espSuite, initiatorNonce: nonces.0, responderNonce: nonces.1, as: role)
         let exposed = (ours.inboundEncryption.exposed(), ours.outboundEncryption.exposed())
-        let login = Login(channel: channel, keys: keys, profile: profile, proposal: suite, signed: signed)
+        let login = Login(channel: channel, keys: keys, profile: profile, proposal: suite, signed: signed, signatureHashes: nil)
         machine = Machine(stage: .established(Established(login: login, peer: verified, child: child, at: now)))
         installed = [InstalledChild(sa: child, keys: (exposed.0, exposed.1), isReady: true)]
         nextDeadline = machine.nextDeadline

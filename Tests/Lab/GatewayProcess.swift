@@ -28,8 +28,9 @@ package final class GatewayProcess: Sendable {
         try FileManager.default.createDirectory(atPath: "\(folder)/state", withIntermediateDirectories: true)
         let file = "\(folder)/ipsec-gw.yaml"
         try settings.yaml(folder: folder).write(toFile: file, atomically: true, encoding: .utf8)
+        let environment = settings.shortLifetimes.map { ["/usr/bin/env", "IPSEC_GW_LIFETIMES=\($0)"] } ?? []
         let process = try await scenario.start(
-            "ipsec-gw", [try Programs.path("ipsec-gw"), "run", "--config", file], in: namespace)
+            "ipsec-gw", environment + [try Programs.path("ipsec-gw"), "run", "--config", file], in: namespace)
         let gateway = GatewayProcess(scenario: scenario, namespace: namespace, folder: folder, process: process)
         do { try await process.waitForLine(containing: "ready", timeout: .seconds(20)) } catch {
             throw LabError("the gateway did not get ready: \(error)\n\(process.output)")
