@@ -86,7 +86,7 @@ struct Session: ~Copyable {
         spi: LocalSPI, pair: consuming SAPair, client: consuming OutboundSA, clientIn: consuming InboundSA, settings: TunnelSettings,
         ranges: [AddressRange]
     ) {
-        sad = SAD(worker: 0, board: CounterBoard(tunnelCapacity: 8, saCapacity: 16), forbidden: [Packets.address("192.0.2.1")])
+        sad = SAD(worker: 0, board: CounterBoard(tunnelCapacity: 8, saCapacity: 32), forbidden: [Packets.address("192.0.2.1")])
         self.spi = spi
         self.client = client
         self.clientIn = clientIn

@@ -135,6 +135,8 @@ struct RekeyTests {
                 await becomesTrue(within: .seconds(10)) { (try? await road.session(of: "alice.test").childSAs.count) == 1 },
                 "the old ones are gone")
             #expect(try await road.reachesHost(alice))
+            let group = try await alice.sas().first?.children.first?.fields["dh-group"]
+            #expect(group == (esp.hasSuffix("x25519") ? "CURVE_25519" : nil))
             _ = try await alice.terminate()
             _ = try await road.gateway.waitForSessions(0)
         }
@@ -185,6 +187,8 @@ struct RekeyTests {
             }
             let outcome = try await transfer.finish()
             #expect(outcome.isIntact)
+            let counters = try await road.gateway.counters().ike
+            #expect(counters["child-sas-created", default: 0] > 6 && counters["ended-dead-peer"] == nil, "ours beside the client's")
             #expect(identity(try await road.session(of: "alice.test")) == identity(before))
             #expect(await becomesTrue(within: .seconds(30)) { (try? await road.session(of: "alice.test").childSAs.count) == 1 })
             #expect(try await road.reachesHost(alice))
