@@ -15,8 +15,10 @@ package struct GatewaySettings: Sendable {
         package var encryption: String
         package var authentication: String
         package var usesESN: Bool
-        package init(_ encryption: String, _ authentication: String, usesESN: Bool = true) {
-            (self.encryption, self.authentication, self.usesESN) = (encryption, authentication, usesESN)
+        /// pfs-dh-group
+        package var pfs: String?
+        package init(_ encryption: String, _ authentication: String, usesESN: Bool = true, pfs: String? = nil) {
+            (self.encryption, self.authentication, self.usesESN, self.pfs) = (encryption, authentication, usesESN, pfs)
         }
     }
 
@@ -92,6 +94,8 @@ package struct GatewaySettings: Sendable {
     package var keepAliveInterval: Int?
     /// half-open: cookie-threshold; 0: every login needs a cookie.
     package var cookieThreshold: Int?
+    /// Lifetimes far below those of a configuration, such as `ipsec=20,isakmp=30,packets=3000`.
+    package var shortLifetimes: String?
     package var logLevel = "debug"
     /// Address and port of the Prometheus listener.
     package var metrics: (address: String, port: Int)?
@@ -168,7 +172,7 @@ package struct GatewaySettings: Sendable {
             text += "  ipsec-transform:\n"
             for (index, transform) in ipsecTransforms.enumerated() {
                 text += "    \(index + 1): { esp-encryption-algorithm: \(transform.encryption), esp-auth-algorithm: \(transform.authentication), "
-                text += "extended-sequence-number: \(transform.usesESN) }\n"
+                text += "extended-sequence-number: \(transform.usesESN)\(transform.pfs.map { ", pfs-dh-group: \($0)" } ?? "") }\n"
             }
         }
         var version2 = authentication
