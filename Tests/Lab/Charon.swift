@@ -130,6 +130,18 @@ package final class Charon: Sendable {
         try await swanctl(["--load-all", "--clear", "--noprompt", "--file", file]).required()
     }
 
+    /// Takes up a folder as it would be copied to /etc/swanctl: connections in conf.d, certificates and keys in the folders beside it.
+    package func load(installing tree: String) async throws {
+        for kind in try FileManager.default.contentsOfDirectory(atPath: tree) {
+            try FileManager.default.createDirectory(atPath: "\(folder)/\(kind)", withIntermediateDirectories: true)
+            for file in try FileManager.default.contentsOfDirectory(atPath: "\(tree)/\(kind)") {
+                try FileManager.default.copyItem(atPath: "\(tree)/\(kind)/\(file)", toPath: "\(folder)/\(kind)/\(file)")
+            }
+        }
+        // as Debian's own file has it
+        try await load(swanctl: "include conf.d/*.conf\n")
+    }
+
     /// Asks for a connection; the result is swanctl's exit and what charon said while it tried.
     package func initiate(_ child: String = CharonConnection.childName, timeout: Duration = .seconds(25)) async throws -> CommandResult {
         try await swanctl(
