@@ -157,6 +157,8 @@ let package = Package(
             ],
             swiftSettings: tests),
         .testTarget(
+            name: "GatewayTests", dependencies: ["Config", "Gateway", "GatewayCrypto", "GatewayTesting", "PKI", "Wire"], swiftSettings: tests),
+        .testTarget(
             name: "RoadWarriorTests",
             dependencies: [
                 "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "LinuxIO", "PKI", "RoadWarrior", "Wire", "ipsec-load",
