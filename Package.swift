@@ -161,7 +161,7 @@ let package = Package(
         .testTarget(
             name: "RoadWarriorTests",
             dependencies: [
-                "GatewayCrypto", "GatewayTesting", "IKEMessages", "LinuxIO", "PKI", "RoadWarrior", "Wire", "ipsec-load",
+                "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "LinuxIO", "PKI", "RoadWarrior", "Wire", "ipsec-load",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: tests),
