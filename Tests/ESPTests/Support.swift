@@ -86,7 +86,7 @@ struct Session: ~Copyable {
         spi: LocalSPI, pair: consuming SAPair, client: consuming OutboundSA, clientIn: consuming InboundSA, settings: TunnelSettings,
         ranges: [AddressRange]
     ) {
-        sad = SAD(worker: 0, board: CounterBoard(tunnelCapacity: 8, saCapacity: 16), forbidden: [Packets.address("192.0.2.1")])
+        sad = SAD(worker: 0, board: CounterBoard(tunnelCapacity: 8, saCapacity: 32), forbidden: [Packets.address("192.0.2.1")])
         self.spi = spi
         self.client = client
         self.clientIn = clientIn
@@ -102,15 +102,17 @@ struct Session: ~Copyable {
     }
 
     /// What the private side would get, or why not.
-    mutating func deliver(_ inner: [UInt8], from peer: Endpoint = Session.peer) throws(Drop) -> [UInt8] {
-        try deliver(sealed: try client.seal(inner), from: peer)
+    mutating func deliver(_ inner: [UInt8], from peer: Endpoint = Session.peer, trafficClass: UInt8 = 0) throws(Drop) -> [UInt8] {
+        try deliver(sealed: try client.seal(inner), from: peer, trafficClass: trafficClass)
     }
 
-    mutating func deliver(sealed: [UInt8], from peer: Endpoint = Session.peer) throws(Drop) -> [UInt8] {
+    mutating func deliver(sealed: [UInt8], from peer: Endpoint = Session.peer, trafficClass: UInt8 = 0) throws(Drop) -> [UInt8] {
         var octets = sealed
         let now = now
         let result: Result<SAD.Delivery, Drop> = octets.withUnsafeMutableBytes { buffer in
-            do throws(Drop) { return .success(try sad.open(PacketView(buffer), from: peer, at: Session.gateway, now: now)) } catch {
+            do throws(Drop) {
+                return .success(try sad.open(PacketView(buffer), from: peer, at: Session.gateway, trafficClass: trafficClass, now: now))
+            } catch {
                 return .failure(error)
             }
         }

@@ -63,6 +63,7 @@ struct Machine: ~Copyable {
         case .awaitingKeys(let other): stage = .awaitingKeys(other)
         case .awaitingAuth(let other): stage = .awaitingAuth(other)
         case .awaitingPeer(let other): stage = .awaitingPeer(other)
+        case .awaitingSignature(let other): stage = .awaitingSignature(other)
         case .awaitingAddress(let other): stage = .awaitingAddress(other)
         case .awaitingInstall(let other): stage = .awaitingInstall(other)
         case .deleting(let other): stage = .deleting(other)
@@ -132,8 +133,8 @@ final class Peer {
         let shared = Secret([UInt8]("the shared key of the tests".utf8))
         let proof = try SharedKey.authentication(over: signed.initiator(identity, keys: keys), sharedKey: shared, prf: prf)
         let value = AuthenticationPayload(method: .sharedKey, data: proof.exposed())
-        let proven = VerifiedPeer.verifying(value, by: identity, sharedKey: shared, signed: signed, keys: keys)
-        let verified = try #require(proven)
+        let request = try IKEAuthRequest(payloads: [.initiatorIdentification(identity), .authentication(value)])
+        let verified = try VerifiedPeer.verifying(request, by: .sharedKey(shared), signed: signed, keys: keys, acceptsSHA1: false)
         var profile = profile
         let addresses = (IPAddress(v4: 0x0a01_0001), IPAddress(v4: 0x0a09_0002))
         let own = side == .gateway ? addresses.0 : addresses.1
@@ -149,7 +150,7 @@ final class Peer {
         nextSPI |= 0x40
         let ours = try keys.childKeys(suite: Self.espSuite, initiatorNonce: nonces.0, responderNonce: nonces.1, as: role)
         let exposed = (ours.inboundEncryption.exposed(), ours.outboundEncryption.exposed())
-        let login = Login(channel: channel, keys: keys, profile: profile, proposal: suite, signed: signed)
+        let login = Login(channel: channel, keys: keys, profile: profile, proposal: suite, signed: signed, signatureHashes: nil)
         machine = Machine(stage: .established(Established(login: login, peer: verified, child: child, at: now)))
         installed = [InstalledChild(sa: child, keys: (exposed.0, exposed.1), isReady: true)]
         nextDeadline = machine.nextDeadline
@@ -169,6 +170,8 @@ final class Peer {
     var nextEvent: Instant? { .earlier(nextDeadline, installing.first?.due) }
     /// The SPIs of the IKE SA in use.
     var ikeSPIs: [IKESPI] { machine.read { [$0.channel.initiatorSPI, $0.channel.responderSPI] } ?? [] }
+    /// We asked for the IKE SA in use.
+    var isInitiator: Bool { machine.read { $0.channel.role == .initiator } ?? false }
     /// Our SPIs of the Child SAs that stand.
     var children: [UInt32] { machine.read { $0.children.live.map(\.sa.inboundSPI) } ?? [] }
     var outboundSPIs: [UInt32] { machine.read { $0.children.live.map(\.sa.outboundSPI) } ?? [] }
@@ -189,6 +192,27 @@ final class Peer {
     func change(_ body: (inout Established) -> Void) {
         machine.change(body)
         nextDeadline = machine.nextDeadline
+    }
+
+    /// The SPI that the first exchange asked for: that of our own, where a test begins with one.
+    var firstSPI: UInt32 { (side == .gateway ? 0x0100_0000 : 0xc000_0000) | 0x80 }
+
+    /// The Delete of a Child SA that was sent last was never sent: this side does not know what it should have done.
+    func takeBack() {
+        record = SentRecord()
+        change { established in
+            established.channel.forgetRequest()
+            established.channel.nextRequestID -= 1
+            for child in established.children.closing { _ = established.children.closed(child.inboundSPI) }
+        }
+    }
+
+    /// Other groups are taken from now on.
+    func allow(_ groups: [KeyExchangeMethod]) {
+        change {
+            $0.profile.childTransforms[0].keyExchange = groups
+            $0.profile.policy.transforms[0].keyExchange = groups
+        }
     }
 
     // MARK: Transitions
