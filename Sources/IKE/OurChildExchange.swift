@@ -18,6 +18,8 @@ struct OurChildExchange: Sendable {
     var inboundSPI: UInt32?
     /// What the client agreed to, while it is being installed.
     var agreed: Agreed?
+    /// SPIs that the client has deleted and we do not know: that of this Child SA may be among them, if its answer was overtaken.
+    var deleted: Set<[UInt8]> = []
     /// The client's exchange for the same Child SA, as far as it is known: which of the two stays is a matter of nonces.
     var rival: Child.Origin?
 

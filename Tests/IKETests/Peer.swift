@@ -170,6 +170,8 @@ final class Peer {
     var nextEvent: Instant? { .earlier(nextDeadline, installing.first?.due) }
     /// The SPIs of the IKE SA in use.
     var ikeSPIs: [IKESPI] { machine.read { [$0.channel.initiatorSPI, $0.channel.responderSPI] } ?? [] }
+    /// We asked for the IKE SA in use.
+    var isInitiator: Bool { machine.read { $0.channel.role == .initiator } ?? false }
     /// Our SPIs of the Child SAs that stand.
     var children: [UInt32] { machine.read { $0.children.live.map(\.sa.inboundSPI) } ?? [] }
     var outboundSPIs: [UInt32] { machine.read { $0.children.live.map(\.sa.outboundSPI) } ?? [] }
@@ -190,6 +192,27 @@ final class Peer {
     func change(_ body: (inout Established) -> Void) {
         machine.change(body)
         nextDeadline = machine.nextDeadline
+    }
+
+    /// The SPI that the first exchange asked for: that of our own, where a test begins with one.
+    var firstSPI: UInt32 { (side == .gateway ? 0x0100_0000 : 0xc000_0000) | 0x80 }
+
+    /// The Delete of a Child SA that was sent last was never sent: this side does not know what it should have done.
+    func takeBack() {
+        record = SentRecord()
+        change { established in
+            established.channel.forgetRequest()
+            established.channel.nextRequestID -= 1
+            for child in established.children.closing { _ = established.children.closed(child.inboundSPI) }
+        }
+    }
+
+    /// Other groups are taken from now on.
+    func allow(_ groups: [KeyExchangeMethod]) {
+        change {
+            $0.profile.childTransforms[0].keyExchange = groups
+            $0.profile.policy.transforms[0].keyExchange = groups
+        }
     }
 
     // MARK: Transitions

@@ -15,12 +15,14 @@ struct Offers: Sendable {
                 proposals: proposals.map { Proposal(number: $0.number, protocolID: $0.protocolID, spi: spi, transforms: $0.transforms) }))
     }
 
-    /// The same with another group first: what INVALID_KE_PAYLOAD asks for. nil unless one of our own proposals has it (threats.md P9).
+    /// What INVALID_KE_PAYLOAD asks for: the proposals that have this group, with a key of it. nil when none of ours has (threats.md P9).
     func with(group: KeyExchangeMethod) -> Offers? {
-        guard group != .none, group != self.group, KeyExchange.supports(group),
-            proposals.contains(where: { $0.transforms.contains { $0.type == .keyExchange && $0.id == group.rawValue } })
-        else { return nil }
-        return Offers(proposals: proposals, group: group)
+        guard group != .none, group != self.group, KeyExchange.supports(group) else { return nil }
+        var remaining = proposals.filter { $0.transforms.contains { $0.type == .keyExchange && $0.id == group.rawValue } }
+        guard !remaining.isEmpty else { return nil }
+        // Numbered from 1 on without a gap (RFC 7296 section 3.3.1).
+        for index in remaining.indices { remaining[index].number = UInt8(clamping: index + 1) }
+        return Offers(proposals: remaining, group: group)
     }
 
     /// Whether an answer takes one of these proposals, with one transform of each type (RFC 7296 section 2.7).

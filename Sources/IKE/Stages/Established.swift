@@ -8,7 +8,7 @@ struct Established: ~Copyable, Sendable {
     var channel: Channel
     var proposal: IKEProposal
     var keys: Held<SAKeys>
-    let profile: GatewayProfile
+    var profile: GatewayProfile
     let peer: VerifiedPeer
     let grant: AddressGrant
     /// Windows has views of its own on who may replace what (features.md X-13).

@@ -14,6 +14,8 @@ extension Established {
         if let rekeyed = request.rekeys {
             // Section 2.25.1: it is being closed, or the client's answer has just replaced it.
             guard !children.isClosing(rekeyed.spi) else { throw .temporaryFailure }
+            // Or it is ours, and on its way into the datapath.
+            if let agreed = ourChild?.agreed, ChildTable.octets(agreed.child.outboundSPI) == rekeyed.spi { throw .temporaryFailure }
             guard rekeyed.protocolID == .esp, let child = children.named(rekeyed.spi) else { throw .childSANotFound(spi: rekeyed.spi) }
             guard ourChild?.agreed == nil || ourChild?.replaces != child.sa.inboundSPI else { throw .temporaryFailure }
             old = child.sa
@@ -58,7 +60,7 @@ extension Established {
         ChildSA(
             inboundSPI: inboundSPI, outboundSPI: suite.spi, suite: suite, localSelectors: local, remoteSelectors: remote,
             lifetime: suite.lifetime ?? profile.policy.ipsecLifetime, grant: grant, local: channel.local, remote: channel.remote,
-            peerBehindNAT: channel.nat.peerBehindNAT)
+            peerBehindNAT: channel.nat.peerBehindNAT, isEncapsulated: channel.nat.needsEncapsulation(profile.policy))
     }
 
     borrowing func childKeys(inboundSPI: UInt32) -> ChildKeys? {
@@ -105,6 +107,8 @@ extension Established {
                 gone.append(ChildTable.octets(agreed.child.inboundSPI))
                 ourChild = nil
                 outputs.append(.remove(inboundSPI: agreed.child.inboundSPI))
+            } else if let count = ourChild?.deleted.count, count < ChildTable.mostInstalled {
+                ourChild?.deleted.insert(spi)
             }
         }
         armChildren(at: now)
@@ -154,6 +158,10 @@ extension Established {
                 giveUp(ours, retryAt: nil, at: now, into: &outputs)
                 if let outboundSPI { closeUnused(spi, outboundSPI: outboundSPI, at: now, into: &outputs) }
             case .agreed(let suite, let secret, let local, let remote):
+                // Deleted before we heard of it.
+                guard !ours.deleted.contains(ChildTable.octets(suite.spi)) else {
+                    return giveUp(ours, retryAt: now + Lifetimes.retry(entropy: channel.entropy), at: now, into: &outputs)
+                }
                 // Section 2.8.1: of two that were made for one, that with the lowest of the four nonces is closed by whoever made it.
                 if let rival = ours.rival, Nonces.loses(Nonces.lowest(ours.nonce, accepted.nonce.octets), to: rival.lowestNonce) {
                     giveUp(ours, retryAt: nil, at: now, into: &outputs)
