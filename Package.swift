@@ -92,7 +92,7 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict),
-        .target(name: "RoadWarrior", dependencies: ["ESP", "GatewayCrypto", "IKEMessages", "Wire"], swiftSettings: strict),
+        .target(name: "RoadWarrior", dependencies: ["GatewayCrypto", "IKEMessages", "Wire"], swiftSettings: strict),
 
         // Floor 4: programs
         .executableTarget(
@@ -112,7 +112,7 @@ let package = Package(
         .executableTarget(
             name: "ipsec-load",
             dependencies: [
-                "ESP", "GatewayCrypto", "IKEMessages", "LinuxIO", "RoadWarrior", "Wire",
+                "GatewayCrypto", "IKEMessages", "LinuxIO", "PKI", "RoadWarrior", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -132,7 +132,7 @@ let package = Package(
         .testTarget(name: "LinuxIOTests", dependencies: ["CLinux", "LinuxIO", "Wire"], swiftSettings: tests),
         .testTarget(name: "IKEMessagesTests", dependencies: ["IKEMessages", "Wire"], exclude: ["Captures"], swiftSettings: tests),
         .testTarget(
-            name: "IKETests", dependencies: ["GatewayTesting", "IKE", "IKEMessages", "GatewayCrypto", "RoadWarrior", "Wire"],
+            name: "IKETests", dependencies: ["GatewayTesting", "IKE", "IKEMessages", "GatewayCrypto", "PKI", "RoadWarrior", "Wire"],
             swiftSettings: tests),
         .testTarget(name: "ESPTests", dependencies: ["ESP", "GatewayCrypto", "PacketFixtures", "Wire"], swiftSettings: tests),
         .testTarget(
@@ -143,7 +143,7 @@ let package = Package(
             name: "DatapathTests", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "PacketFixtures", "Wire"],
             swiftSettings: tests),
         .testTarget(
-            name: "ConfigTests", dependencies: ["AddressAssignment", "Config", "ESP", "GatewayTesting", "IKE", "Wire"],
+            name: "ConfigTests", dependencies: ["AddressAssignment", "Config", "ESP", "GatewayCrypto", "GatewayTesting", "IKE", "Wire"],
             exclude: ["example.yaml"], swiftSettings: tests),
         .testTarget(name: "ManagementAPITests", dependencies: ["ManagementAPI", "Wire"], swiftSettings: tests),
         .testTarget(
@@ -157,9 +157,11 @@ let package = Package(
             ],
             swiftSettings: tests),
         .testTarget(
+            name: "GatewayTests", dependencies: ["Config", "Gateway", "GatewayCrypto", "GatewayTesting", "PKI", "Wire"], swiftSettings: tests),
+        .testTarget(
             name: "RoadWarriorTests",
             dependencies: [
-                "GatewayCrypto", "IKEMessages", "LinuxIO", "RoadWarrior", "Wire", "ipsec-load",
+                "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "LinuxIO", "PKI", "RoadWarrior", "Wire", "ipsec-load",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: tests),
@@ -168,3 +170,18 @@ let package = Package(
             swiftSettings: tests),
     ]
 )
+
+// What `swift build` need not wait for: `make fuzz` asks for it, and builds the rest with libFuzzer's counters.
+if Context.environment["IPSEC_GW_EXTRAS"] == "1" {
+    package.targets += [
+        .systemLibrary(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+        .executableTarget(
+            name: "Fuzz",
+            dependencies: [
+                "CFuzzer", "ESP", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "PKI", "PacketFixtures", "RoadWarrior", "Wire",
+            ],
+            path: "Tests/Fuzz/Targets", swiftSettings: tests,
+            // gold, the default on Linux, cannot read the line tables of libFuzzer's archive
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]),
+    ]
+}

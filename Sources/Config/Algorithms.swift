@@ -63,8 +63,9 @@ struct Chosen<Meaning> {
 extension Value {
     /// One of the algorithms of a table, or of further words, which come back without a meaning. Warns of a weak one.
     func algorithm<Algorithm>(_ table: [(String, Algorithm)], others: [String] = []) -> Chosen<Algorithm?>? {
-        guard let word = word(of: table.map(\.0) + others) else { return nil }
-        if AlgorithmNames.weak.contains(word) { warn(found: found, allowed: "a stronger algorithm; this one is for old peers alone") }
+        let words = table.map(\.0) + others
+        guard let word = isBareNull && words.contains("null") ? "null" : word(of: words) else { return nil }
+        if AlgorithmNames.weak.contains(word) { warn(found: word.quoted, allowed: "a stronger algorithm; this one is for old peers alone") }
         return Chosen(word: word, meaning: table.first { $0.0 == word }?.1, value: self)
     }
 }

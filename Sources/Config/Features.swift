@@ -63,17 +63,13 @@ package struct Capabilities: Sendable {
     package static let current = Capabilities(
         features: [
             .authenticationLifetime, .certificates, .fragmentation, .initExchangeLimit, .innerIPv6, .journald, .keepAlive, .lockout,
-            .nativeESP, .networkNamespaces, .outerFragmentation, .outerIPv6, .reassembly, .sessionLimit, .severalGateways, .severalInterfaces,
-            .uniquenessPolicies,
+            .nativeESP, .networkNamespaces, .outerFragmentation, .outerIPv6, .perfectForwardSecrecy, .reassembly, .sessionLimit,
+            .severalGateways, .severalInterfaces, .uniquenessPolicies,
         ],
-        ikeEncryption: aes, espEncryption: aes,
-        ikeIntegrity: sha2, espIntegrity: sha2.union([.hmacSHA1_96]),
-        pseudorandomFunctions: [.hmacSHA1, .hmacSHA256, .hmacSHA384, .hmacSHA512],
-        keyExchange: [.x25519, .ecp256, .ecp384, .ecp521, .modp2048, .modp3072, .modp4096])
+        ikeEncryption: meanings(AlgorithmNames.ikeEncryption), espEncryption: meanings(AlgorithmNames.espEncryption),
+        ikeIntegrity: meanings(AlgorithmNames.integrity), espIntegrity: meanings(AlgorithmNames.integrity),
+        pseudorandomFunctions: meanings(AlgorithmNames.pseudorandomFunctions), keyExchange: meanings(AlgorithmNames.groups))
 
-    private static let aes: Set<EncryptionChoice> = [
-        EncryptionChoice(.aesGCM16, keyBits: 128), EncryptionChoice(.aesGCM16, keyBits: 256),
-        EncryptionChoice(.aesCBC, keyBits: 128), EncryptionChoice(.aesCBC, keyBits: 192), EncryptionChoice(.aesCBC, keyBits: 256),
-    ]
-    private static let sha2: Set<IntegrityAlgorithm> = [.hmacSHA256_128, .hmacSHA384_192, .hmacSHA512_256]
+    /// Every algorithm that has a word: GatewayCrypto has the whole table of configuration.md.
+    private static func meanings<Algorithm: Hashable>(_ table: [(String, Algorithm)]) -> Set<Algorithm> { Set(table.map(\.1)) }
 }

@@ -97,6 +97,12 @@ struct Value {
         return scalar.string
     }
 
+    /// YAML takes a bare `null` for nothing; where algorithms are named it is the word.
+    var isBareNull: Bool {
+        guard case .scalar(let scalar) = node else { return false }
+        return scalar.string == "null"
+    }
+
     /// How a problem shows this value.
     var found: String {
         switch node {

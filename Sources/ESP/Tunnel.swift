@@ -3,8 +3,8 @@ package import Wire
 /// One session on its home worker: its inner addresses, its peer, its Child SAs.
 @safe
 package struct Tunnel: ~Copyable, @unchecked Sendable {
-    /// Child SAs that a session may hold (threats.md P22).
-    package static var maximumChildSAs: Int { @_noLocks get { 8 } }
+    /// Child SAs that a session may hold: eight (threats.md P22), and what takes their places while they are replaced.
+    package static var maximumChildSAs: Int { @_noLocks get { 16 } }
 
     /// The private interface, as a number of the datapath's.
     package let interface: Int
@@ -21,7 +21,7 @@ package struct Tunnel: ~Copyable, @unchecked Sendable {
     private let sources: UnsafeMutablePointer<AddressRange>
     private let sourceCount: Int
     // SAD slots, oldest first
-    private var children = InlineArray<8, Int>(repeating: 0)
+    private var children = InlineArray<16, Int>(repeating: 0)
     package private(set) var childCount = 0
 
     package init(

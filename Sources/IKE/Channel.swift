@@ -2,10 +2,18 @@ import GatewayCrypto
 import IKEMessages
 import Wire
 
+/// Which end of an IKE SA we are; keys, SPIs and the Initiator flag follow from it. Whoever asks for an IKE SA in the place of another is the initiator
+/// of the new one (RFC 7296 section 2.18). Of an exchange: whether we asked.
+package enum Role: Sendable {
+    case initiator
+    case responder
+}
+
 /// What every stage after the key exchange shares: SPIs, path, protection, windows and deadlines of one IKE SA.
 struct Channel: ~Copyable, Sendable {
     let initiatorSPI: IKESPI
     let responderSPI: IKESPI
+    let role: Role
     /// Where the client is now, and where it talks to us.
     var local: Endpoint
     var remote: Endpoint
@@ -40,14 +48,15 @@ struct Channel: ~Copyable, Sendable {
     private var isEnding = false
 
     /// Requests of our own that may wait at once.
-    static let mostQueuedRequests = 8
+    static let mostQueuedRequests = 24
 
     init(
-        initiatorSPI: IKESPI, responderSPI: IKESPI, local: Endpoint, remote: Endpoint, nat: NATState, protection: consuming Protection,
-        requests: RequestWindow, lastHeard: Instant, entropy: any Entropy, liveness: RetransmissionSchedule
+        initiatorSPI: IKESPI, responderSPI: IKESPI, role: Role = .responder, local: Endpoint, remote: Endpoint, nat: NATState,
+        protection: consuming Protection, requests: RequestWindow, lastHeard: Instant, entropy: any Entropy, liveness: RetransmissionSchedule
     ) {
         self.initiatorSPI = initiatorSPI
         self.responderSPI = responderSPI
+        self.role = role
         self.local = local
         self.remote = remote
         self.nat = nat
@@ -58,6 +67,12 @@ struct Channel: ~Copyable, Sendable {
         self.liveness = liveness
         answerPath = (local, remote)
     }
+
+    /// The SPI that messages to us have.
+    var ourSPI: IKESPI { role == .responder ? responderSPI : initiatorSPI }
+
+    /// Whether a message names this IKE SA.
+    func isNamed(by header: IKEHeader) -> Bool { header.initiatorSPI == initiatorSPI && header.responderSPI == responderSPI }
 
     /// What a datagram came to.
     enum Arrival {
@@ -76,7 +91,7 @@ struct Channel: ~Copyable, Sendable {
             return drop(.malformed, into: &outputs)
         }
         let header = message.header
-        guard header.initiatorSPI == initiatorSPI, header.responderSPI == responderSPI, header.isFromInitiator else {
+        guard isNamed(by: header), header.isFromInitiator == (role == .responder) else {
             return drop(.wrongDirection, into: &outputs)
         }
         guard let sealed = Sealed(message.payloads) else { return drop(.notEncrypted, into: &outputs) }
@@ -163,7 +178,8 @@ struct Channel: ~Copyable, Sendable {
         deadlines[.retransmit] = nil
         forgetFragments(ofResponse: true)
         heard(from: datagram, at: now, into: &outputs)
-        sendQueued(at: now, into: &outputs)
+        // What waits behind a rekey belongs on the IKE SA that comes of it.
+        if waiting.purpose != .rekeyIKESA { sendQueued(at: now, into: &outputs) }
         return .response(waiting.purpose, payloads)
     }
 
@@ -186,7 +202,8 @@ struct Channel: ~Copyable, Sendable {
     /// Answers the request taken last; the octets are kept for its repetitions.
     mutating func respond(_ exchange: ExchangeType, id: UInt32, _ payloads: [Payload], into outputs: inout [Output]) {
         let header = IKEHeader(
-            initiatorSPI: initiatorSPI, responderSPI: responderSPI, exchange: exchange, flags: .response, messageID: id)
+            initiatorSPI: initiatorSPI, responderSPI: responderSPI, exchange: exchange,
+            flags: role == .initiator ? [.response, .initiator] : .response, messageID: id)
         guard let messages = seal(header, payloads, from: answerPath.local) else { return }
         requests.answered(messages)
         outputs += messages.map { .send(IKEDatagram($0, local: answerPath.local, remote: answerPath.remote)) }
@@ -196,7 +213,7 @@ struct Channel: ~Copyable, Sendable {
         respond(exchange, id: id, [.notify(error.notify)], into: &outputs)
     }
 
-    /// Sends an INFORMATIONAL request of our own, or queues it behind the one under way.
+    /// Sends a request of our own, or queues it behind the one under way.
     mutating func request(_ purpose: RequestPurpose, _ payloads: [Payload], at now: Instant, into outputs: inout [Output]) {
         guard outstanding == nil else {
             if queued.count < Self.mostQueuedRequests, !queued.contains(where: { $0.0 == purpose }) { queued.append((purpose, payloads)) }
@@ -207,10 +224,12 @@ struct Channel: ~Copyable, Sendable {
             deadlines[.ageOut] = now
             return
         }
+        let exchange = purpose.exchange
         let header = IKEHeader(
-            initiatorSPI: initiatorSPI, responderSPI: responderSPI, exchange: .informational, flags: [], messageID: nextRequestID)
+            initiatorSPI: initiatorSPI, responderSPI: responderSPI, exchange: exchange, flags: role == .initiator ? .initiator : [],
+            messageID: nextRequestID)
         guard let messages = seal(header, payloads, from: local) else { return }
-        outstanding = OutstandingRequest(id: nextRequestID, exchange: .informational, purpose: purpose, messages: messages, attempts: 1)
+        outstanding = OutstandingRequest(id: nextRequestID, exchange: exchange, purpose: purpose, messages: messages, attempts: 1)
         nextRequestID += 1
         transmit(messages, into: &outputs)
         deadlines[.retransmit] = schedule(purpose).pause(after: 1).map { now + $0 }
@@ -220,7 +239,8 @@ struct Channel: ~Copyable, Sendable {
         outputs += messages.map { .send(IKEDatagram($0, local: local, remote: remote)) }
     }
 
-    private mutating func sendQueued(at now: Instant, into outputs: inout [Output]) {
+    /// Sends what waited for the window.
+    mutating func sendQueued(at now: Instant, into outputs: inout [Output]) {
         guard outstanding == nil, !queued.isEmpty else { return }
         let (purpose, payloads) = queued.removeFirst()
         request(purpose, payloads, at: now, into: &outputs)
@@ -230,6 +250,12 @@ struct Channel: ~Copyable, Sendable {
     var isClosingChild: Bool {
         func closes(_ purpose: RequestPurpose) -> Bool { if case .deleteChildSA = purpose { true } else { false } }
         return outstanding.map { closes($0.purpose) } ?? false || queued.contains { closes($0.0) }
+    }
+
+    /// Gives up the request that is out: its response means nothing any more.
+    mutating func forgetRequest() {
+        outstanding = nil
+        deadlines[.retransmit] = nil
     }
 
     /// From here on nothing but a Delete is to be sent, and what is out before it is hurried.
@@ -248,7 +274,7 @@ struct Channel: ~Copyable, Sendable {
         switch purpose {
         case .liveness: return liveness
         case .deleteIKESA: return .delete
-        case .deleteChildSA: return .request
+        case .deleteChildSA, .createChildSA, .rekeyIKESA, .deleteReplaced: return .request
         }
     }
 

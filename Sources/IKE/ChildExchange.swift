@@ -19,6 +19,13 @@ struct ChildExchange: ~Copyable, Sendable {
     let supersedes: UInt32?
     /// Described once its SPI is known.
     var child: ChildSA?
+    /// Our SPI of the Child SA that has won over this one (RFC 7296 section 2.8.1).
+    var losesTo: UInt32?
+
+    /// nil for a further Child SA.
+    var origin: Child.Origin? {
+        supersedes.map { Child.Origin(role: .responder, replaces: $0, lowestNonce: Nonces.lowest(initiatorNonce, responderNonce)) }
+    }
 
     /// KEYMAT = prf+(SK_d, [g^ir |] Ni | Nr), RFC 7296 section 2.17.
     borrowing func keys(_ keys: borrowing SAKeys) -> ChildKeys? {
@@ -67,6 +74,10 @@ extension ChildExchange {
         let remote = Narrowing.narrow(initiator, to: terms.remote)
         let local = Narrowing.narrow(responder, to: terms.local)
         guard !remote.isEmpty, !local.isEmpty else { throw .tsUnacceptable }
+        // In the place of another it is never narrower than the traffic in use (threats.md P24).
+        guard terms.supersedes == nil || (Narrowing.lies(terms.local, within: local) && Narrowing.lies(terms.remote, within: remote)) else {
+            throw .tsUnacceptable
+        }
         var secret: Held<SecretOctets>?
         var ours: KeyExchangePayload?
         if let group = proposal.keyExchange {

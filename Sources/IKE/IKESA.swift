@@ -16,7 +16,7 @@ package import Wire
 //
 // EAP and RADIUS will be further answers to ask(peer); rekeys are further exchanges of `Established`.
 
-/// One IKE SA as responder; RFC 7296. A pure state machine.
+/// The IKE SA of one client, from its IKE_SA_INIT through every rekey; RFC 7296. A pure state machine.
 package struct IKESA: ~Copyable, Sendable {
     /// What IKE_SA_INIT settled; a rekey of the IKE SA changes it.
     private let initial: (initiatorSPI: IKESPI, responderSPI: IKESPI, proposal: IKEProposal)
@@ -45,7 +45,7 @@ package struct IKESA: ~Copyable, Sendable {
         stage = exchange(&stage, with: .closed).advance(on: input, at: now, into: &outputs)
     }
 
-    /// The initiator's SPI of now.
+    /// The initiator's SPI of now; ours where we asked for the IKE SA in the place of another.
     package var initiatorSPI: IKESPI {
         switch stage {
         case .established(let stage): stage.channel.initiatorSPI
@@ -53,7 +53,7 @@ package struct IKESA: ~Copyable, Sendable {
         }
     }
 
-    /// Our SPI of now.
+    /// The responder's SPI of now.
     package var responderSPI: IKESPI {
         switch stage {
         case .established(let stage): stage.channel.responderSPI
@@ -78,9 +78,9 @@ package struct IKESA: ~Copyable, Sendable {
         case .awaitingSignature(let stage): stage.login.channel.nextDeadline
         case .awaitingAddress(let stage): stage.login.channel.nextDeadline
         case .awaitingInstall(let stage): stage.login.channel.nextDeadline
-        case .established(let stage): stage.channel.nextDeadline
-        case .deleting(let stage): stage.channel.nextDeadline
-        case .lingering(let stage): stage.channel.nextDeadline
+        case .established(let stage): stage.nextDeadline
+        case .deleting(let stage): stage.nextDeadline
+        case .lingering(let stage): stage.nextDeadline
         case .closed: nil
         }
     }

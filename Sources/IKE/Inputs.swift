@@ -24,6 +24,8 @@ package enum Input: Sendable {
     case close(ClosingReason)
     /// The datapath saw the client at another endpoint (NAT rebinding, RFC 7296 section 2.23).
     case moved(Endpoint)
+    /// The datapath's soft limit of a Child SA struck: it is to be replaced (threats.md P25).
+    case childAging(spi: UInt32)
     /// The datapath's hard limit of a Child SA struck (threats.md P25).
     case childExhausted(spi: UInt32)
     case peer(PeerAnswer)
@@ -32,7 +34,8 @@ package enum Input: Sendable {
     case address(AddressAnswer)
     case childSPI(UInt32?)
     case ikeSPI(IKESPI?)
-    case installed(Bool)
+    /// Whether the Child SA with this SPI of ours is in the datapath.
+    case installed(UInt32, Bool)
     case activity(Instant?)
 }
 
@@ -110,6 +113,8 @@ package struct ChildSA: Equatable, Sendable {
     package let remoteSelectors: [TrafficSelector]
     /// Hard lifetime.
     package let lifetime: Duration
+    /// What the datapath says `.childAging` at; nil: what it knows by itself.
+    package var soft: TrafficLifetime?
     package let grant: AddressGrant
     package let local: Endpoint
     package let remote: Endpoint
@@ -117,8 +122,17 @@ package struct ChildSA: Equatable, Sendable {
     package let peerBehindNAT: Bool
     /// Our SPI of the Child SA in whose place this one comes (RFC 7296 section 1.3.3).
     package var supersedes: UInt32?
+    /// We asked for it: the client was ready to receive before it answered, so traffic to it changes over at once (RFC 7296 section 2.8).
+    package var isOutboundReady = false
     /// ESP goes inside UDP (RFC 3948); else it is an IP protocol of its own.
     package var isEncapsulated = true
+}
+
+/// Traffic in one direction after which a Child SA is to be replaced.
+package struct TrafficLifetime: Equatable, Sendable {
+    package let packets: UInt64
+    /// nil: any number.
+    package let octets: UInt64?
 }
 
 /// What the driver must do now.
@@ -132,10 +146,12 @@ package enum Output: Equatable, Sendable {
     case established(Establishment)
     /// A further Child SA stands, or one in the place of another.
     case childEstablished(ChildSA)
-    /// The IKE SA was replaced (RFC 7296 section 2.18): from here on it has these SPIs, and the old one answers until `released`.
+    /// Messages to this SPI of ours belong to the IKE SA too, until `released`.
+    case listen(IKESPI)
+    /// The IKE SA was replaced by one with these SPIs (RFC 7296 section 2.18).
     case rekeyed(initiatorSPI: IKESPI, responderSPI: IKESPI)
     /// This SPI of ours answers nothing any more.
-    case released(responderSPI: IKESPI)
+    case released(IKESPI)
     /// The client's endpoint changed (authenticated).
     case moved(Endpoint)
     /// One octet 0xFF, so that the NAT before us keeps its mapping (RFC 3948 section 2.3).
@@ -194,10 +210,14 @@ package enum SADeadline: Int, CaseIterable, Sendable {
     case liveness
     /// Hard lifetime of the IKE SA (invariant I9).
     case ageOut
+    /// The IKE SA is to be replaced.
+    case rekey
     /// Hard lifetime of the Child SA that ends first.
     case childAgeOut
+    /// The first Child SA that is to be replaced.
+    case childRekey
     /// Established, but without a Child SA for too long.
     case childless
-    /// The IKE SA that was replaced is forgotten.
-    case previous
+    /// An IKE SA that was replaced is forgotten.
+    case replaced
 }

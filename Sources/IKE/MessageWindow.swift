@@ -70,6 +70,19 @@ package enum RequestPurpose: Hashable, Sendable {
     case liveness
     case deleteIKESA
     case deleteChildSA(spi: UInt32)
+    /// A Child SA in the place of another, or one from scratch.
+    case createChildSA
+    /// An IKE SA in the place of this one.
+    case rekeyIKESA
+    /// This IKE SA was replaced, or is one too many after a collision; the session goes on.
+    case deleteReplaced
+
+    var exchange: ExchangeType {
+        switch self {
+        case .liveness, .deleteIKESA, .deleteChildSA, .deleteReplaced: .informational
+        case .createChildSA, .rekeyIKESA: .createChildSA
+        }
+    }
 }
 
 /// When a request without an answer is sent again, and when the peer counts as dead.

@@ -20,12 +20,27 @@ struct Protection: ~Copyable, Sendable {
     private var outbound: RecordCipher
     private var sequence: UInt64 = 0
 
-    /// As responder: opens with the initiator's keys, seals with our own.
+    /// As responder: opens with the initiator's keys, seals with our own. Throws `.unsupported` for a suite that only authenticates (ENCR_NULL
+    /// MUST NOT protect IKE, RFC 7296 section 3.3.2).
     init(responder keys: borrowing SAKeys, suite: ProtectionSuite) throws(CryptoError) {
-        let opening = try RecordCipher(suite, encryptionKey: keys.ei, integrityKey: keys.ai, direction: .open)
-        let sealing = try RecordCipher(suite, encryptionKey: keys.er, integrityKey: keys.ar, direction: .seal)
-        inbound = opening
-        outbound = sealing
+        try self.init(keys, as: .responder, suite: suite)
+    }
+
+    /// Opens with the other side's keys, seals with our own.
+    init(_ keys: borrowing SAKeys, as role: Role, suite: ProtectionSuite) throws(CryptoError) {
+        guard suite.encrypts else { throw .unsupported }
+        let ofInitiator = try RecordCipher(
+            suite, encryptionKey: keys.ei, integrityKey: keys.ai, direction: role == .responder ? .open : .seal)
+        let ofResponder = try RecordCipher(
+            suite, encryptionKey: keys.er, integrityKey: keys.ar, direction: role == .responder ? .seal : .open)
+        switch role {
+        case .responder:
+            inbound = ofInitiator
+            outbound = ofResponder
+        case .initiator:
+            inbound = ofResponder
+            outbound = ofInitiator
+        }
     }
 
     /// Opens the SK payload of `message`.

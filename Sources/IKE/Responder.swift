@@ -83,7 +83,11 @@ package struct Responder: ~Copyable, Sendable {
             guard header.majorVersion > 2, !header.isResponse else { return .drop(.malformed) }
             return answer(header, .invalidMajorVersion, at: now, to: remote)
         }
-        guard header.initiatorSPI != 0, header.isFromInitiator else { return .drop(.wrongDirection) }
+        guard header.initiatorSPI != 0 else { return .drop(.wrongDirection) }
+        guard header.isFromInitiator else {
+            // Of an IKE SA that we asked for, in the place of another, our SPI is the initiator's.
+            return header.responderSPI != 0 && live.contains(header.initiatorSPI) ? .route(header.initiatorSPI) : .drop(.wrongDirection)
+        }
         if header.responderSPI != 0 {
             return live.contains(header.responderSPI) ? .route(header.responderSPI) : .drop(.unknownSPI)
         }

@@ -15,7 +15,7 @@ extension Channel {
     static let defaultKeepAlive = Duration.seconds(20)
 
     var nextDeadline: Instant? {
-        [deadlines.next, upkeep.next].lazy.compactMap { $0 }.min()
+        .earlier(deadlines.next, upkeep.next)
     }
 
     /// The client is authenticated: the NAT before us is kept open and the time to the next authentication runs.
@@ -26,12 +26,23 @@ extension Channel {
         if let lifetime = policy.authentication.lifetime { upkeep[.reauthentication] = now + lifetime }
     }
 
-    /// What an IKE SA that takes this one's place has from it: a rekey negotiates none of this, and authenticates nobody (RFC 4478 section 2).
-    mutating func inheritUpkeep(of old: borrowing Channel, at now: Instant) {
+    /// Takes the place of another IKE SA: what a rekey does not negotiate goes on, above all the time to the next authentication (RFC 4478 section
+    /// 2). The old one is left with nothing to do by itself, and with no request of its own.
+    mutating func takeOver(from old: inout Channel, at now: Instant) {
+        if old.lastHeard >= lastHeard {
+            lastHeard = old.lastHeard
+            (local, remote) = (old.local, old.remote)
+        }
         fragmentation = old.fragmentation
         keepAliveInterval = old.keepAliveInterval
         upkeep[.reauthentication] = old.upkeep[.reauthentication]
         armKeepAlive(at: now)
+        for name in [SADeadline.liveness, .childAgeOut, .childRekey, .childless] { deadlines[name] = old.deadlines[name] }
+        queued = old.queued
+        old.queued = []
+        old.deadlines.clear()
+        old.forgetRequest()
+        old.endUpkeep()
     }
 
     private mutating func armKeepAlive(at now: Instant) {

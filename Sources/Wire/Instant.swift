@@ -21,6 +21,12 @@ package struct Instant: Hashable, Comparable, Sendable {
         return Instant(nanoseconds: under ? 0 : difference)
     }
 
+    /// The earlier of two; nil is never.
+    package static func earlier(_ left: Instant?, _ right: Instant?) -> Instant? {
+        guard let left, let right else { return left ?? right }
+        return left < right ? left : right
+    }
+
     /// How much later the left is; negative when it is earlier.
     package static func - (left: Instant, right: Instant) -> Duration {
         left >= right
@@ -45,7 +51,9 @@ package struct Deadlines<Name: RawRepresentable & CaseIterable & Hashable & Send
 
     /// The earliest deadline that is set.
     package var next: Instant? {
-        at.lazy.compactMap { $0 }.min()
+        var next: Instant?
+        for instant in at { next = .earlier(next, instant) }
+        return next
     }
 
     /// Takes out the deadlines that have struck, earliest first.

@@ -9,7 +9,17 @@ enum SAs {
     static let gcm32 = suite(.aesGCM16, 256, .none, esn: false)
     static let cbc = suite(.aesCBC, 256, .hmacSHA256_128, esn: true)
     static let cbc32 = suite(.aesCBC, 128, .hmacSHA512_256, esn: false)
-    static let all = [gcm, gcm32, cbc, cbc32]
+    static let chaCha = suite(.chaCha20Poly1305, 0, .none, esn: true)
+    static let gmac = suite(.nullAESGMAC, 192, .none, esn: true)
+    static let tripleDES32 = suite(.tripleDES, 0, .hmacMD5_96, esn: false)
+    static let xcbc = suite(.aesCBC, 192, .aesXCBC_96, esn: true)
+    static let null = suite(.null, 0, .hmacSHA1_96, esn: true)
+    /// One of each kind.
+    static let all = [gcm, gcm32, cbc, cbc32, chaCha, gmac, tripleDES32, xcbc, null]
+    /// Every suite that there is, with both kinds of sequence numbers.
+    static let every = ProtectionSuite.all.flatMap { suite in
+        [true, false].map { ESPSuite(protection: suite, extendedSequenceNumbers: $0) }
+    }
 
     static func suite(_ encryption: EncryptionAlgorithm, _ bits: Int, _ integrity: IntegrityAlgorithm, esn: Bool) -> ESPSuite {
         guard let protection = ProtectionSuite(encryption: encryption, keyBits: bits, integrity: integrity) else {
@@ -76,7 +86,7 @@ struct Session: ~Copyable {
         spi: LocalSPI, pair: consuming SAPair, client: consuming OutboundSA, clientIn: consuming InboundSA, settings: TunnelSettings,
         ranges: [AddressRange]
     ) {
-        sad = SAD(worker: 0, board: CounterBoard(tunnelCapacity: 8, saCapacity: 16), forbidden: [Packets.address("192.0.2.1")])
+        sad = SAD(worker: 0, board: CounterBoard(tunnelCapacity: 8, saCapacity: 32), forbidden: [Packets.address("192.0.2.1")])
         self.spi = spi
         self.client = client
         self.clientIn = clientIn

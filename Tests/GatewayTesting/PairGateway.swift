@@ -30,6 +30,8 @@ package final class PairGateway {
         package var spis: Set<IKESPI>
         /// Child SAs that came after the first.
         package var furtherChildren = 0
+        /// How often the IKE SA was replaced.
+        package var rekeys = 0
         package var keepalives: [(at: Instant, from: Endpoint, to: Endpoint)] = []
 
         init(sa: consuming IKESA, spi: IKESPI, initiation: InitiationKey, datagram: IKEDatagram) {
@@ -95,6 +97,9 @@ package final class PairGateway {
     package var credential: (PeerQuestion) -> PeerAnswer
     /// Our own key, where a credential asks for a signature.
     package var sign: (SignatureQuestion) -> [UInt8]? = { _ in nil }
+    /// What was to be signed, in order; while `holdsSignature` the test gives the answers.
+    package var signatureQuestions: [SignatureQuestion] = []
+    package var holdsSignature = false
     /// nil: the pool answers.
     package var address: ((AddressQuestion) -> AddressAnswer)?
     package var dns: [IPAddress] = [IPAddress(v4: 0x0a09_0001)]
@@ -267,10 +272,11 @@ package final class PairGateway {
         case .childEstablished(let child):
             if entry.installed[child.inboundSPI] != child { violations.append("a Child SA stands that is not installed") }
             entry.furtherChildren += 1
-        case .rekeyed(_, let spi):
+        case .listen(let spi):
             entry.spis.insert(spi)
             owners[spi] = entry.spi
             responder.replaced(spi)
+        case .rekeyed: entry.rekeys += 1
         case .released(let spi):
             if entry.spis.remove(spi) == nil { violations.append("an SPI was released that was not ours") }
             owners[spi] = nil
@@ -293,7 +299,9 @@ package final class PairGateway {
             guard holds.contains(.peer) else { return .peer(credential(question)) }
             ask(.peer, .peer(question), of: entry, at: now)
             return nil
-        case .signature(let question): return .signature(sign(question))
+        case .signature(let question):
+            signatureQuestions.append(question)
+            return holdsSignature ? nil : .signature(sign(question))
         case .address(let question):
             entry.questions.append(question)
             ask(.address, .address(question), of: entry, at: now)
@@ -399,7 +407,7 @@ package final class PairGateway {
     private func install(_ child: ChildSA, _ entry: Entry, at now: Instant) {
         guard entry.ended.isEmpty else { return }
         guard installs, let keys = entry.sa.takeKeys(inboundSPI: child.inboundSPI) else {
-            return feed(.installed(false), to: entry.spi, at: now)
+            return feed(.installed(child.inboundSPI, false), to: entry.spi, at: now)
         }
         let exposed = ExposedChildKeys(
             inboundEncryption: keys.inboundEncryption.exposed(), inboundIntegrity: keys.inboundIntegrity.exposed(),
@@ -410,7 +418,7 @@ package final class PairGateway {
         exposedKeys[child.inboundSPI] = exposed
         entry.reserved.remove(child.inboundSPI)
         entry.installed[child.inboundSPI] = child
-        feed(.installed(true), to: entry.spi, at: now)
+        feed(.installed(child.inboundSPI, true), to: entry.spi, at: now)
     }
 
     // MARK: Deadlines

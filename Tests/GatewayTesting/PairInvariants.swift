@@ -13,7 +13,7 @@ enum ProcessorClock {
 }
 
 /// Everything a gateway sent: one message ID has one content in each direction, cut into fragments in one way (I5), and no initialization vector stands before two contents (I4).
-struct SentRecord {
+package struct SentRecord {
     private struct Name: Hashable {
         let spi: IKESPI
         let isResponse: Bool
@@ -27,16 +27,18 @@ struct SentRecord {
         let octets: ArraySlice<UInt8>
     }
 
+    package init() {}
+
     private var byName: [Name: [UInt8]] = [:]
     private var byVector: [Vector: [UInt8]] = [:]
 
-    func contains(_ octets: [UInt8]) -> Bool {
+    package func contains(_ octets: [UInt8]) -> Bool {
         guard let name = Self.name(octets) else { return false }
         return byName[name] == octets
     }
 
     /// Returns what is broken, or nil.
-    mutating func add(_ octets: [UInt8]) -> String? {
+    package mutating func add(_ octets: [UInt8]) -> String? {
         guard let name = Self.name(octets) else { return nil }
         if let earlier = byName[name], earlier != octets { return "I5: message ID \(name.id) was sent with another content" }
         byName[name] = octets
@@ -115,7 +117,7 @@ extension PairGateway {
         let unsettled = entries.values.count { !$0.isSettled }
         let spis = entries.values.reduce(0) { $0 + $1.spis.count }
         if gauges.live != spis { broken.append("I7: the door knows \(gauges.live) SPIs of \(spis)") }
-        if entries.values.contains(where: { $0.installed.count > 9 || $0.spis.count > 2 }) { broken.append("I7: too many SAs of one client") }
+        if entries.values.contains(where: { $0.installed.count > 16 || $0.spis.count > 4 }) { broken.append("I7: too many SAs of one client") }
         if gauges.halfOpen != unsettled { broken.append("I7: the door counts \(gauges.halfOpen) half-open SAs of \(unsettled)") }
         if halfOpen != unsettled + waiting.count { broken.append("I7: \(halfOpen) half-open, \(unsettled) alive, \(waiting.count) waiting") }
         if halfOpen > limits.maximum { broken.append("I7: \(halfOpen) half-open SAs of \(limits.maximum)") }

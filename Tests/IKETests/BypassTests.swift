@@ -151,13 +151,15 @@ struct BypassTests {
         let grant = AddressGrant(ipv4: ip("10.9.0.99"))
         let answers: [Input] = [
             .peer(.credentials(.sharedKey(Secret(Pair.sharedKey), identity: Pair.gatewayIdentity))), .peer(.refused("no")), .address(.granted(grant)),
-            .address(.unavailable("")),
-            .address(.refused("")), .childSPI(77), .childSPI(nil), .installed(true), .installed(false), .activity(nil),
+            .address(.unavailable("")), .address(.refused("")), .signature([1, 2, 3]), .signature(nil), .childSPI(77), .childSPI(nil),
+            .installed(1, true), .installed(1, false),
+            .activity(nil),
         ]
         for answer in answers {
             let awaited: Bool
             switch (stage, answer) {
-            case (.awaitingPeer, .peer), (.awaitingAddress, .address), (.awaitingInstall, .installed): awaited = true
+            case (.awaitingPeer, .peer), (.awaitingSignature, .signature), (.awaitingAddress, .address), (.awaitingInstall, .installed):
+                awaited = true
             default: awaited = false
             }
             guard !awaited else { continue }

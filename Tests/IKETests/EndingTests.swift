@@ -376,7 +376,7 @@ struct EndingTests {
         pair.wire.fate = { _ in .drop }
         for reason in ClosingReason.allCases { pair.closeFromGateway(reason) }
         pair.feed(.childExhausted(spi: 1))
-        pair.feed(.installed(true))
+        pair.feed(.installed(1, true))
         pair.feed(.moved(Endpoint(ip("198.18.0.1"), port: 1)))
         #expect(pair.entry?.ended == [ClosingReason.allCases[0]])
         pair.drain()

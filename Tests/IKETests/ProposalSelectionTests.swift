@@ -168,6 +168,24 @@ struct ProposalSelectionTests {
         #expect(chosen.extendedSequenceNumbers == expected.4)
     }
 
+    /// What nobody can configure, and what would be dangerous if somebody could.
+    @Test("a suite that only authenticates never protects IKE, whoever asks: RFC 7296 section 3.3.2, RFC 4543 section 4")
+    func threat_P10_nothingThatDoesNotEncrypt() {
+        for (choice, integrity, offered) in [
+            (EncryptionChoice(.null), [.hmacSHA256_128], [Self.e(.null), Self.i(.hmacSHA256_128)]),
+            (EncryptionChoice(.nullAESGMAC, keyBits: 128), [], [Self.e(.nullAESGMAC, 128)]),
+        ] as [(EncryptionChoice, [IntegrityAlgorithm], [Transform])] {
+            let offers = [
+                Proposal(number: 1, protocolID: .ike, spi: [], transforms: offered + [Self.p(.hmacSHA256), Self.k(.x25519)])
+            ]
+            let ours = IKETransform(encryption: [choice], integrity: integrity, pseudorandomFunctions: [.hmacSHA256], keyExchange: [.x25519])
+            #expect(ProposalSelection.ike(from: offers, accepting: [ours], offeredKey: .x25519) == nil)
+            let inESP = [Proposal(number: 1, protocolID: .esp, spi: [0, 0, 16, 1], transforms: offered + [Self.s(0)])]
+            #expect(
+                ProposalSelection.esp(from: inESP, accepting: [IPsecTransform(encryption: [choice], integrity: integrity)])?.suite.encrypts == false)
+        }
+    }
+
     @Test("the order of our own transforms decides")
     func order() {
         let offers = [

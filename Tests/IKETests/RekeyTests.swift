@@ -177,13 +177,19 @@ struct RekeyTests {
         expectNothingLeft(pair)
     }
 
-    @Test("the gateway deletes the new SA, with its keys and the first message ID")
-    func deletedByGateway() throws {
+    @Test("the gateway deletes the new SA, with its keys and the first message ID, while the client deletes the old one", arguments: [true, false])
+    func deletedByGateway(answersFirst: Bool) throws {
         let pair = try established()
         let fresh = try rekeyed(pair)
         pair.closeFromGateway()
         #expect(fresh.open(last(pair))?.deletes == [DeletePayload(protocolID: .ike, spis: [])])
+        // The client's Delete of the old SA crosses ours, and is answered whichever comes first.
+        let delete = try #require(pair.client.forge(.informational, [.delete(DeletePayload(protocolID: .ike, spis: []))], id: 3))
+        if !answersFirst { pair.inject(delete, origin: .peer) }
         pair.inject(fresh.seal(.informational, [], id: 0, flags: [.initiator, .response]), origin: .peer)
+        if answersFirst { pair.inject(delete, origin: .peer) }
+        #expect(pair.client.warriorReveals(last(pair)) == [])
+        pair.drain()
         expectNothingLeft(pair)
     }
 

@@ -105,6 +105,7 @@ struct UpkeepTests {
                 $0.deadPeerDetection = nil
                 $0.authentication.lifetime = .seconds(3600)
                 $0.natTraversal.keepAliveInterval = .seconds(600)
+                $0.ipsecLifetime = .seconds(86_400)
             })
         let entry = try #require(pair.entry)
         pair.run(for: .seconds(1000))

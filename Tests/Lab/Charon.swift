@@ -9,6 +9,8 @@ package final class Charon: Sendable {
         package var retransmitTries = 5
         /// Octets of an IP packet, past which IKE goes in fragments; nil: strongSwan's 1280.
         package var fragmentSize: Int?
+        /// Seconds between NAT keepalives; nil: strongSwan's 20.
+        package var keepAlive: Int?
         /// Whether IKE is in the log message by message (level 2).
         package var isVerbose = false
         package init() {}
@@ -40,11 +42,14 @@ package final class Charon: Sendable {
             """
             charon-systemd {
               load = aesni aes des sha2 sha1 md5 mgf1 rdrand random nonce x509 constraints pubkey pkcs1 pkcs8 pem openssl gmp curve25519 hmac kdf xcbc cmac gcm ccm chapoly kernel-libipsec kernel-netlink socket-default vici
+              # each login that is waited for takes one, and charon itself about ten
+              threads = 32
               install_routes = yes
               install_virtual_ip = yes
               retransmit_timeout = \(settings.retransmitTimeout)
               retransmit_base = \(settings.retransmitBase)
               retransmit_tries = \(settings.retransmitTries)
+              keep_alive = \(settings.keepAlive ?? 20)
               fragment_size = \(settings.fragmentSize ?? 1280)
               close_ike_on_child_failure = no
               delete_rekeyed_delay = 1
@@ -125,6 +130,18 @@ package final class Charon: Sendable {
         try await swanctl(["--load-all", "--clear", "--noprompt", "--file", file]).required()
     }
 
+    /// Takes up a folder as it would be copied to /etc/swanctl: connections in conf.d, certificates and keys in the folders beside it.
+    package func load(installing tree: String) async throws {
+        for kind in try FileManager.default.contentsOfDirectory(atPath: tree) {
+            try FileManager.default.createDirectory(atPath: "\(folder)/\(kind)", withIntermediateDirectories: true)
+            for file in try FileManager.default.contentsOfDirectory(atPath: "\(tree)/\(kind)") {
+                try FileManager.default.copyItem(atPath: "\(tree)/\(kind)/\(file)", toPath: "\(folder)/\(kind)/\(file)")
+            }
+        }
+        // as Debian's own file has it
+        try await load(swanctl: "include conf.d/*.conf\n")
+    }
+
     /// Asks for a connection; the result is swanctl's exit and what charon said while it tried.
     package func initiate(_ child: String = CharonConnection.childName, timeout: Duration = .seconds(25)) async throws -> CommandResult {
         try await swanctl(
@@ -144,6 +161,11 @@ package final class Charon: Sendable {
     @discardableResult
     package func terminate(ike name: String = "rw") async throws -> CommandResult {
         try await swanctl(["--terminate", "--ike", name, "--timeout", "10"])
+    }
+
+    /// Ends a connection here, without a word to the peer. Not an error when there is none.
+    package func forget(ike name: String) async throws {
+        _ = try await swanctl(["--terminate", "--force", "--ike", name, "--timeout", "10"])
     }
 
     /// Its SAs as they are now.

@@ -11,6 +11,8 @@ package struct CharonConnection: Sendable {
     }
 
     package var name = "rw"
+    /// The name of its Child SA; all connections of one charon need different ones.
+    package var child = CharonConnection.childName
     package var role = Role.initiator
     package var localAddress = "%any"
     package var remoteAddress = "192.0.2.1"
@@ -90,7 +92,7 @@ package struct CharonConnection: Sendable {
                   auth = \(remoteAuth)\(peer)
                 }
                 children {
-                  \(Self.childName) {
+                  \(child) {
                     local_ts = \(local.joined(separator: ","))
                     remote_ts = \(remote.joined(separator: ","))
                     esp_proposals = \(esp)

@@ -7,7 +7,7 @@ package struct CharonSA: Sendable {
         package var name: String { fields["name"] ?? "" }
         package var state: String { fields["state"] ?? "" }
         /// As strongSwan writes them: AES_GCM_16 and 128, AES_CBC and HMAC_SHA2_256_128.
-        package var encryption: String { "\(fields["encr-alg"] ?? "")-\(fields["encr-keysize"] ?? "")" }
+        package var encryption: String { CharonSA.encryption(fields) }
         package var integrity: String? { fields["integ-alg"] }
         package var octetsIn: Int { Int(fields["bytes-in"] ?? "") ?? 0 }
         package var octetsOut: Int { Int(fields["bytes-out"] ?? "") ?? 0 }
@@ -21,7 +21,10 @@ package struct CharonSA: Sendable {
     package var children: [Child]
 
     package var state: String { fields["state"] ?? "" }
-    package var encryption: String { "\(fields["encr-alg"] ?? "")-\(fields["encr-keysize"] ?? "")" }
+    package var encryption: String { Self.encryption(fields) }
+    private static func encryption(_ fields: [String: String]) -> String {
+        [fields["encr-alg"], fields["encr-keysize"]].compactMap { $0 }.joined(separator: "-")
+    }
     package var integrity: String? { fields["integ-alg"] }
     package var prf: String { fields["prf-alg"] ?? "" }
     package var keyExchange: String { fields["dh-group"] ?? "" }

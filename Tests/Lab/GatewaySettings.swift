@@ -15,8 +15,10 @@ package struct GatewaySettings: Sendable {
         package var encryption: String
         package var authentication: String
         package var usesESN: Bool
-        package init(_ encryption: String, _ authentication: String, usesESN: Bool = true) {
-            (self.encryption, self.authentication, self.usesESN) = (encryption, authentication, usesESN)
+        /// pfs-dh-group
+        package var pfs: String?
+        package init(_ encryption: String, _ authentication: String, usesESN: Bool = true, pfs: String? = nil) {
+            (self.encryption, self.authentication, self.usesESN, self.pfs) = (encryption, authentication, usesESN, pfs)
         }
     }
 
@@ -90,6 +92,10 @@ package struct GatewaySettings: Sendable {
     /// Seconds.
     package var authenticationLifetime: Int?
     package var keepAliveInterval: Int?
+    /// half-open: cookie-threshold; 0: every login needs a cookie.
+    package var cookieThreshold: Int?
+    /// Lifetimes far below those of a configuration, such as `ipsec=20,isakmp=30,packets=3000`.
+    package var shortLifetimes: String?
     package var logLevel = "debug"
     /// Address and port of the Prometheus listener.
     package var metrics: (address: String, port: Int)?
@@ -166,7 +172,7 @@ package struct GatewaySettings: Sendable {
             text += "  ipsec-transform:\n"
             for (index, transform) in ipsecTransforms.enumerated() {
                 text += "    \(index + 1): { esp-encryption-algorithm: \(transform.encryption), esp-auth-algorithm: \(transform.authentication), "
-                text += "extended-sequence-number: \(transform.usesESN) }\n"
+                text += "extended-sequence-number: \(transform.usesESN)\(transform.pfs.map { ", pfs-dh-group: \($0)" } ?? "") }\n"
             }
         }
         var version2 = authentication
@@ -177,6 +183,7 @@ package struct GatewaySettings: Sendable {
         let keepAlive = keepAliveInterval.map { ", keep-alive-interval: \($0)" } ?? ""
         text += "      nat-traversal: { force: \(forcesEncapsulation)\(keepAlive) }\n"
         text += "      dpd: { interval: \(dpd.interval), max-retries: \(dpd.maxRetries) }\n"
+        if let cookieThreshold { text += "      half-open: { cookie-threshold: \(cookieThreshold) }\n" }
         var template: [String] = []
         if !ipsecTransforms.isEmpty { template.append("ipsec-transform: [\(list(ipsecTransforms.count))]") }
         if let ipMTU { template.append("ip-mtu: \(ipMTU)") }

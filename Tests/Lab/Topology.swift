@@ -114,3 +114,39 @@ package struct RelayedNetwork: Sendable {
         return RelayedNetwork(client: client, near: near, far: far, gateway: gateway, host: host)
     }
 }
+
+/// Clients behind a NAT that is a `Relay`, so that its mappings can be changed at will.
+///
+/// ```
+///  client n 192.168.(100+n).2 ---- 192.0.2.1 near | relay | far 203.0.113.2 ---- 192.0.2.1 gateway 10.20.0.1 ---- 10.20.0.2 host
+/// ```
+package struct TranslatedNetwork: Sendable {
+    package let clients: [Namespace]
+    package let near: Namespace
+    package let far: Namespace
+    package let gateway: Namespace
+    package let host: Namespace
+
+    package static func build(_ scenario: Scenario, clients count: Int) async throws -> TranslatedNetwork {
+        let near = try await scenario.namespace("near")
+        let far = try await scenario.namespace("far")
+        let gateway = try await scenario.namespace("gw")
+        let host = try await scenario.namespace("host")
+        try await gateway.forwards()
+        try await near.ip("address add \(RoadNetwork.gatewayAddress)/32 dev lo")
+        try await Namespace.connect(far, "gw", "\(RoadNetwork.natAddress)/32", to: gateway, "wan", "\(RoadNetwork.gatewayAddress)/32")
+        try await Namespace.connect(gateway, "lan", "10.20.0.1/24", to: host, "lan", "\(RoadNetwork.hostAddress)/24")
+        try await far.ip("route add \(RoadNetwork.gatewayAddress) dev gw")
+        try await gateway.ip("route add \(RoadNetwork.natAddress) dev wan", "route add default via \(RoadNetwork.natAddress)")
+        try await host.ip("route add default via 10.20.0.1")
+        var clients: [Namespace] = []
+        for number in 1...count {
+            let client = try await scenario.namespace("c\(number)")
+            let network = "192.168.\(100 + number)"
+            try await Namespace.connect(client, "eth0", "\(network).2/24", to: near, "c\(number)", "\(network).1/24")
+            try await client.ip("route add default via \(network).1")
+            clients.append(client)
+        }
+        return TranslatedNetwork(clients: clients, near: near, far: far, gateway: gateway, host: host)
+    }
+}

@@ -60,13 +60,23 @@ import Wire
 
     final class SeenText: Sendable { let text = Mutex<String?>(nil) }
 
-    /// Without a name nothing is left: not even when a test dies here.
+    /// Without a name nothing is left: not even when a test dies here. Other programs make and remove namespaces meanwhile, so entries are told
+    /// apart by what they are, not counted.
     @Test func anUnnamedNamespaceHasNoEntry() throws {
-        let before = try shell("ip netns list")
+        func identities(_ path: String) throws(SystemError) -> [String] {
+            try shell("stat -L -c %d:%i \(path) 2>/dev/null || true").split(separator: "\n").map(String.init)
+        }
         let namespace = try freshNamespace()
         #expect(namespace.name == "unnamed")
-        let lines = try shell("ip netns list")
-        #expect(lines.split(separator: "\n").filter { !$0.contains("ipsecgw-") }.count <= before.split(separator: "\n").count)
+        let unnamed = try namespace.within { () throws(SystemError) in try identities("/proc/self/ns/net") }
+        #expect(try unnamed.count == 1 && unnamed != identities("/proc/self/ns/net"))
+        // one that has a name is found in this way
+        let name = "ipsecgw-entry-\(getpid())"
+        try shell("ip netns add \(name)")
+        defer { _ = try? shell("ip netns delete \(name)") }
+        let named = try NetworkNamespace(named: name).within { () throws(SystemError) in try identities("/proc/self/ns/net") }
+        let entries = try identities("/run/netns/*")
+        #expect(named.count == 1 && named.allSatisfy(entries.contains) && !unnamed.contains(where: entries.contains))
     }
 
     @Test func forwardingIsReadPerNamespaceAndDevice() throws {

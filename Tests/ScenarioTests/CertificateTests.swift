@@ -91,7 +91,7 @@ struct CertificateTests {
         try await Scenario.run { scenario in
             let authority = try LabCertificates(scenario)
             let road = try await Road.build(
-                scenario, clients: 2,
+                scenario, clients: 3,
                 settings(try authority.gateway(), "auth-method: auto-eap", "auto-eap-method: psk-or-cert", "own-auto-eap-method: cert"))
             let alice = try await client(road, "alice.test", authority.client("alice.test"), of: authority)
             let bob = try await client(road, "bob.test", authority.client("bob.test"), of: authority, number: 2) { $0.localAuth = "psk" }
@@ -100,6 +100,14 @@ struct CertificateTests {
             #expect(try await road.gateway.waitForSessions(2).count == 2)
             #expect(try await road.reachesHost(alice))
             #expect(try await road.reachesHost(bob))
+
+            // P36: whoever has the group's key may call itself alice, with INITIAL_CONTACT, and pushes nobody out
+            let before = try await road.session(of: "alice.test").id
+            let mallory = try await client(road, "alice.test", authority.client("mallory.test"), of: authority, number: 3) { $0.localAuth = "psk" }
+            try await mallory.connect()
+            let sessions = try await road.gateway.waitForSessions(3)
+            #expect(sessions.filter { $0.identity == "alice.test" }.count == 2 && sessions.contains { $0.id == before })
+            #expect(try await road.reachesHost(alice))
         }
     }
 
@@ -112,9 +120,12 @@ struct CertificateTests {
             let road = try await Road.build(scenario, clients: 2, settings)
             let alice = try await client(road, "alice.test", authority.client("alice.test"), of: authority)
             #expect(try await alice.connect().remoteIdentity == "gw.test")
-            let bob = try await client(road, "bob.test", authority.client("bob.test"), of: authority, number: 2) { $0.remoteIdentity = "" }
+            // strongSwan without an id is known by its certificate's subject
+            let bob = try await client(road, nil, authority.client("bob.test"), of: authority, number: 2) { $0.remoteIdentity = "" }
             try await bob.connect()
             #expect(try await bob.swanctl(["--list-sas"]).output.contains("remote 'O=Test, CN=gw.test'"))
+            #expect(try await road.gateway.sessions().contains { $0.identity.contains("CN=bob.test") })
+            #expect(try await road.gateway.ctl("gateways").output.contains("CN=gw.test"))
         }
     }
 

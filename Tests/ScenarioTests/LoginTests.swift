@@ -54,6 +54,29 @@ struct LoginTests {
         }
     }
 
+    @Test(
+        "threats.md P2: with cookies on, clients log in at the cost of one round trip, also with a first guess at the group",
+        arguments: [false, true])
+    func threat_P2_cookies(behindNAT: Bool) async throws {
+        try await Scenario.run { scenario in
+            var settings = GatewaySettings()
+            settings.cookieThreshold = 0
+            settings.ikeTransforms = [.init("aes256-gcm16", "auth-encryption", "sha-384", "x25519")]
+            let road = try await Road.build(scenario, clients: 2, behindNAT: behindNAT, settings)
+            // bob's first guess is wrong: COOKIE, INVALID_KE_PAYLOAD, and the third request comes in
+            for (number, (identity, groups)) in [("alice.test", "x25519"), ("bob.test", "ecp256-x25519")].enumerated() {
+                let client = try await road.client(number + 1, identity) { $0.ike = "aes256gcm16-prfsha384-\(groups)" }
+                let login = try await client.initiate()
+                #expect(login.succeeded, "\(login.output)")
+                #expect(login.output.contains("parsed IKE_SA_INIT response 0 [ N(COOKIE) ]"), "\(login.output)")
+                #expect(login.output.contains("it requested CURVE_25519") == (identity == "bob.test"), "\(login.output)")
+                #expect(try await road.reachesHost(client))
+            }
+            let sessions = try await road.gateway.waitForSessions(2)
+            #expect(Set(sessions.map(\.identity)) == ["alice.test", "bob.test"])
+        }
+    }
+
     @Test("a wrong PSK is refused with AUTHENTICATION_FAILED and one line of cause; the right one comes in after it")
     func auth_1_wrongPSK() async throws {
         try await Scenario.run { scenario in

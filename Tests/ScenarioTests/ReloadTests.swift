@@ -45,6 +45,41 @@ struct ReloadTests {
         }
     }
 
+    @Test("reload: five of them under transfers both ways: not a packet is lost, and the session keeps its SAs and counters")
+    func nothingLost() async throws {
+        try await Scenario.run { scenario in
+            var settings = GatewaySettings()
+            let road = try await Road.build(scenario, settings)
+            let alice = try await road.client(1, "alice.test")
+            let address = try #require(try await alice.connect().virtualAddresses.first)
+            let before = try await road.session(of: "alice.test")
+            let up = try await TCPTransfer.start(
+                from: alice.namespace, to: road.host, at: RoadNetwork.hostAddress, seed: 1, bytesPerSecond: 1_000_000)
+            let down = try await TCPTransfer.start(from: road.host, to: alice.namespace, at: address, seed: 2, bytesPerSecond: 1_000_000)
+            async let datagrams = Ping.run(from: alice.namespace, to: RoadNetwork.hostAddress, count: 40)
+            for round in 1...5 {
+                settings.dpd = (interval: 30 + round, maxRetries: 3)
+                settings.selectors = round % 2 == 0 ? [] : ["10.20.0.0/25"]
+                settings.ipMTU = 1400 - round
+                try road.gateway.rewrite(settings)
+                let reload = try await road.gateway.ctl("reload")
+                #expect(reload.exitCode == 0, "\(reload.output)")
+                let (upMark, downMark) = (up.progress, down.progress)
+                #expect(await becomesTrue(within: .seconds(10)) { up.progress > upMark + 300_000 && down.progress > downMark + 300_000 })
+            }
+            let answered = try await datagrams
+            #expect(answered.isComplete, "\(answered.output)")
+            #expect(try await up.finish().isIntact)
+            #expect(try await down.finish().isIntact)
+            let after = try await road.session(of: "alice.test")
+            #expect(after.id == before.id && after.childSAs == before.childSAs && after.innerAddresses == before.innerAddresses)
+            #expect(after.established == before.established && after.octetsIn >= 1_500_000 && after.octetsOut >= 1_500_000)
+            // the kernel solicits routers on the private interface, where no session listens
+            let drops = try await road.gateway.counters().drops.filter { $0.value > 0 && $0.key != "no-route" }
+            #expect(drops.isEmpty, "\(drops)")
+        }
+    }
+
     @Test("reload: a broken file is refused with file, line and key, and changes nothing")
     func brokenFile() async throws {
         try await Scenario.run { scenario in

@@ -73,7 +73,7 @@ extension Draft {
         let encryption = optional(section["esp-encryption-algorithm"]) { $0.algorithm(AlgorithmNames.espEncryption) }
         let integrity = optional(section["esp-auth-algorithm"]) { value in
             // With AEAD `null` says the same as `auth-encryption`; without, `agrees` refuses it.
-            value.scalar == "null"
+            value.isBareNull
                 ? Chosen(word: "null", meaning: IntegrityAlgorithm?.none, value: value)
                 : value.algorithm(AlgorithmNames.integrity, others: ["null", "auth-encryption"])
         }

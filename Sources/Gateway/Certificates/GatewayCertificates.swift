@@ -53,7 +53,8 @@ extension GatewayCertificates {
                 path.endEntity.matches(identity)
             else {
                 throw CertificateRefusal(
-                    cause: "its identity \(question.identity) is not in its certificate (\(path.endEntity)); match-peer-id-to-cert asks for that")
+                    cause: "its identity \(question.identity.text) is not in its certificate (\(path.endEntity)); match-peer-id-to-cert asks for that"
+                )
             }
         }
         do throws(KeyError) {

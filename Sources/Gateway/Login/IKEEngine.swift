@@ -22,7 +22,7 @@ actor IKEEngine {
         let local: Endpoint
         var remote: Endpoint
         let initiation: InitiationKey
-        /// Our SPIs of this IKE SA: two while one replaces the other.
+        /// Our SPIs of this IKE SA: several while one replaces another.
         var spis: Set<IKESPI> = []
         var worker = 0
         /// Makes our own AUTH value, where that is a signature.
@@ -32,7 +32,7 @@ actor IKEEngine {
         var reserved: Set<UInt32> = []
         var establishment: Establishment?
         var establishedAt: (wall: Date, clock: Instant)?
-        var children: [ChildSA] = []
+        var children: [(sa: ChildSA, since: (wall: Date, clock: Instant))] = []
         var hasSession = false
         var isSettled = false
         /// The earliest deadline that stands in the heap.
@@ -224,7 +224,11 @@ actor IKEEngine {
             count("child-sas-created")
             environment.log.childEstablished(
                 subject(entry), inboundSPI: child.inboundSPI, outboundSPI: child.outboundSPI, algorithms: AlgorithmNames.text(child.suite))
-        case .rekeyed(_, let spi): rekey(entry, spi)
+        case .listen(let spi): listen(to: spi, entry)
+        case .rekeyed:
+            entry.establishedAt = (Date(), MonotonicClock.now)
+            count("ike-sas-rekeyed")
+            environment.log.rekeyed(subject(entry))
         case .released(let spi): release(spi, of: entry)
         case .moved(let remote):
             entry.remote = remote
@@ -319,7 +323,7 @@ actor IKEEngine {
     private func install(_ child: ChildSA, for entry: Entry) {
         let (id, sessions) = (entry.id, environment.sessions)
         guard let keys = entry.sa.takeKeys(inboundSPI: child.inboundSPI) else {
-            then(entry) { await self.feed(.installed(false), to: id) }
+            then(entry) { await self.feed(.installed(child.inboundSPI, false), to: id) }
             return
         }
         let handover = Handover(keys)
@@ -337,10 +341,10 @@ actor IKEEngine {
         }
         if let tunnel {
             entry.tunnel = tunnel
-            entry.reserved.remove(child.inboundSPI)
-            entry.children.append(child)
+            // Unless the machine has given it up meanwhile.
+            if entry.reserved.remove(child.inboundSPI) != nil { entry.children.append((child, (Date(), MonotonicClock.now))) }
         }
-        feed(.installed(tunnel != nil), to: id)
+        feed(.installed(child.inboundSPI, tunnel != nil), to: id)
     }
 
     private func release(_ childSPI: UInt32) {
@@ -348,7 +352,7 @@ actor IKEEngine {
     }
 
     private func remove(_ childSPI: UInt32, for entry: Entry) {
-        entry.children.removeAll { $0.inboundSPI == childSPI }
+        entry.children.removeAll { $0.sa.inboundSPI == childSPI }
         let (id, sessions, datapath) = (entry.id, environment.sessions, environment.datapath)
         if entry.reserved.remove(childSPI) != nil {
             // Behind an installation that may be under way: it decides which of the two it is.
@@ -395,14 +399,11 @@ actor IKEEngine {
         for spi in entry.spis { release(spi, of: entry) }
     }
 
-    /// The IKE SA has a second SPI of ours, until the first is released.
-    private func rekey(_ entry: Entry, _ spi: IKESPI) {
+    /// The IKE SA has another SPI of ours, until that is released.
+    private func listen(to spi: IKESPI, _ entry: Entry) {
         entry.spis.insert(spi)
         owners[spi] = entry.id
-        entry.establishedAt = (Date(), MonotonicClock.now)
-        count("ike-sas-rekeyed")
         environment.door.notify(.replaced(spi, local: entry.local.address))
-        environment.log.rekeyed(subject(entry))
     }
 
     private func release(_ spi: IKESPI, of entry: Entry) {
@@ -487,7 +488,7 @@ actor IKEEngine {
     private func subject(_ entry: Entry, identity: IdentificationPayload? = nil) -> EventLog.Subject {
         EventLog.Subject(
             session: String(entry.id), gateway: entry.gateway.name,
-            identity: identity?.description ?? entry.establishment?.peer.description, remote: entry.remote)
+            identity: identity?.text ?? entry.establishment?.peer.text, remote: entry.remote)
     }
 
     /// Every IKE SA with its Child SAs, for `ipsec-gwctl sas`.
@@ -504,18 +505,18 @@ actor IKEEngine {
                 pseudorandomFunction: AlgorithmNames.pseudorandomFunction(suite.prf),
                 keyExchange: AlgorithmNames.keyExchange(suite.keyExchange), established: since?.wall,
                 remainingSeconds: since.map { Self.seconds($0.clock + suite.lifetime - now) },
-                children: entry.children.compactMap { report($0, since: since, at: now) })
+                children: entry.children.compactMap { report($0.sa, since: $0.since, at: now) })
         }
     }
 
-    private func report(_ child: ChildSA, since: (wall: Date, clock: Instant)?, at now: Instant) -> ChildReport? {
+    private func report(_ child: ChildSA, since: (wall: Date, clock: Instant), at now: Instant) -> ChildReport? {
         guard let spi = LocalSPI(rawValue: child.inboundSPI), let status = environment.datapath.status(child: spi) else { return nil }
         return ChildReport(
             inboundSPI: child.inboundSPI, outboundSPI: child.outboundSPI, encryption: AlgorithmNames.encryption(child.suite.suite),
             integrity: AlgorithmNames.integrity(child.suite.suite), extendedSequenceNumbers: child.suite.extendedSequenceNumbers,
             udpEncapsulation: child.isEncapsulated, localSelectors: child.localSelectors.map(\.description),
-            remoteSelectors: child.remoteSelectors.map(\.description), established: since?.wall ?? Date(),
-            remainingSeconds: since.map { Self.seconds($0.clock + child.lifetime - now) }, sequenceIn: status.highestInbound,
+            remoteSelectors: child.remoteSelectors.map(\.description), established: since.wall,
+            remainingSeconds: Self.seconds(since.clock + child.lifetime - now), sequenceIn: status.highestInbound,
             sequenceOut: status.lastOutbound,
             replay: ChildReport.Replay(window: status.replayWindow, recent: status.replayBitmap), worker: status.worker,
             octetsIn: status.counters.octetsIn, octetsOut: status.counters.octetsOut, packetsIn: status.counters.packetsIn,

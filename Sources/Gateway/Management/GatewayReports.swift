@@ -24,10 +24,11 @@ extension Gateway: ManagementSource {
     package func gateways() async -> [GatewayReport] {
         let sessions = await parts.sessions.all
         let configuration = current.withLock { $0 }
+        let served = served.withLock { $0 }
         return configuration.gateways.map { gateway in
-            let running = plan.gateways.values.first { $0.name == gateway.name }
+            let running = served.values.first { $0.name == gateway.name }
             return GatewayReport(
-                name: gateway.name, address: running?.address ?? IPAddress(v4: 0), identity: running?.profile.identity.description ?? "",
+                name: gateway.name, address: running?.address ?? IPAddress(v4: 0), identity: running?.identity.text ?? "",
                 state: running == nil ? .down : .up, sessions: sessions.count { $0.gateway.name == gateway.name },
                 halfOpen: running == nil ? 0 : parts.statistics.halfOpen, ikePolicy: gateway.policy.id, service: gateway.interface.service,
                 interface: gateway.interface.interface, addressSources: [gateway.ipv4Pool, gateway.ipv6Pool].compactMap { $0?.description })

@@ -132,7 +132,8 @@ package final class ManagementServer: Service {
     ) async throws {
         let limits = settings.limits
         var quiet = logger
-        quiet.logLevel = .error
+        // What it says at a stop is no news; what ends it is thrown.
+        quiet.logLevel = .critical
         let application = Application(
             responder: routes,
             server: .http1(

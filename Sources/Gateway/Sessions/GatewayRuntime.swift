@@ -2,6 +2,7 @@ import AddressAssignment
 import ESP
 import IKE
 import IKEMessages
+import PKI
 import Wire
 
 /// One `ipsec-gateway` as it runs: what its IKE SAs and sessions are made from. A reload replaces it whole.
@@ -25,4 +26,10 @@ struct GatewayRuntime: Sendable {
     /// 0: no limit.
     var maximumSessionsPerUser: Int
     var sessionLimitAction: SessionLimitAction
+
+    /// Our IDr to a client that names none.
+    var identity: IdentificationPayload {
+        guard choosesIdentity, profile.policy.signs, let entry = certificates.own?.entries.first else { return profile.identity }
+        return entry.identity(wanted: nil) ?? profile.identity
+    }
 }

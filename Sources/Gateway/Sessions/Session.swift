@@ -19,7 +19,7 @@ struct Session: Sendable {
     let name: String
     /// IDi, escaped.
     let identity: String
-    /// IDi as it was sent: sessions of one name and one IDi replace each other (features.md X-11).
+    /// How it was proved, and IDi as it was sent: sessions of one name and one IDi replace each other (features.md X-11).
     let identityBody: [UInt8]
     let gateway: GatewayRuntime
     let sa: SAReference

@@ -44,8 +44,9 @@ actor Sessions {
         _ question: AddressQuestion, id: UInt64, sa: SAReference, local: Endpoint, gateway: GatewayRuntime
     ) async -> AddressAnswer {
         guard !isStopping, sessions.count < Self.most else { return .refused("the gateway takes no more sessions") }
-        let name = question.peer.description
-        let body = question.peer.body
+        let name = question.peer.text
+        // Who has the group's key may say any name: it must not push out the one who has a certificate for it (threats.md P36).
+        let body = [question.method == .sharedKey ? 0 : 1] + question.peer.body
         // Names of another gateway are another's word: its clients replace nobody here.
         let same = (byIdentity[body] ?? []).compactMap { sessions[$0] }.filter { $0.gateway.name == gateway.name }.sorted { $0.id < $1.id }
         let doubles = same.filter { $0.identityBody == body }
@@ -160,12 +161,12 @@ actor Sessions {
         guard let tunnel else { return nil }
         sessions[id]?.tunnel = tunnel
         byTunnel[tunnel] = id
-        let supersedes = child.supersedes.flatMap { LocalSPI(rawValue: $0) }
+        let supersedes = child.isOutboundReady ? nil : child.supersedes.flatMap { LocalSPI(rawValue: $0) }
         let spec = ChildSASpec(
             tunnel: tunnel, inbound: inbound, outbound: child.outboundSPI,
             suite: ESPSuite(protection: child.suite.suite, extendedSequenceNumbers: child.suite.extendedSequenceNumbers),
             keys: ChildSAKeys(keys), selectors: Selectors(child), replayWindow: session.gateway.template.replayWindow,
-            supersedes: supersedes)
+            lifetimes: SALifetimes(child), supersedes: supersedes)
         do throws(DatapathError) {
             try await datapath.install(spec)
         } catch {

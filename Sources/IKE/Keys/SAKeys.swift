@@ -13,13 +13,13 @@ package struct SAKeys: ~Copyable, Sendable {
     let pi: SecretOctets
     let pr: SecretOctets
 
-    /// SKEYSEED = prf(Ni | Nr, g^ir), then {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr).
+    /// SKEYSEED = prf(Ni | Nr, g^ir), with the first 64 bits of each nonce where the PRF has keys of one length only; then
+    /// {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr).
     package init(
         prf: PRF, suite: ProtectionSuite, sharedSecret: borrowing SecretOctets,
         initiatorNonce: [UInt8], responderNonce: [UInt8], initiatorSPI: IKESPI, responderSPI: IKESPI
     ) throws(CryptoError) {
-        let nonces = SecretOctets(copying: initiatorNonce + responderNonce)
-        let seed = try prf(key: nonces, sharedSecret)
+        let seed = try prf(key: prf.nonceKey(initiator: initiatorNonce, responder: responderNonce), sharedSecret)
         try self.init(
             prf: prf, suite: suite, seed: seed, initiatorNonce: initiatorNonce, responderNonce: responderNonce,
             initiatorSPI: initiatorSPI, responderSPI: responderSPI)
@@ -73,31 +73,37 @@ package struct SAKeys: ~Copyable, Sendable {
     }
 
     /// KEYMAT = prf+(SK_d, Ni | Nr), cut as RFC 7296 section 2.17 says: all keys of the initiator's direction first, encryption before integrity.
+    /// `role` is ours in the exchange that makes the Child SA, whichever it is in the IKE SA.
     package borrowing func childKeys(
-        suite: ProtectionSuite, initiatorNonce: [UInt8], responderNonce: [UInt8]
+        suite: ProtectionSuite, initiatorNonce: [UInt8], responderNonce: [UInt8], as role: Role = .responder
     ) throws(CryptoError) -> ChildKeys {
-        try childKeys(suite: suite, seed: SecretOctets(copying: initiatorNonce + responderNonce))
+        try childKeys(suite: suite, seed: SecretOctets(copying: initiatorNonce + responderNonce), as: role)
     }
 
     /// The same with an exchange's own key exchange: KEYMAT = prf+(SK_d, g^ir | Ni | Nr).
     package borrowing func childKeys(
-        suite: ProtectionSuite, secret: borrowing SecretOctets, initiatorNonce: [UInt8], responderNonce: [UInt8]
+        suite: ProtectionSuite, secret: borrowing SecretOctets, initiatorNonce: [UInt8], responderNonce: [UInt8], as role: Role = .responder
     ) throws(CryptoError) -> ChildKeys {
         var seed = secret.copy()
         seed.append(initiatorNonce + responderNonce)
-        return try childKeys(suite: suite, seed: seed)
+        return try childKeys(suite: suite, seed: seed, as: role)
     }
 
-    private borrowing func childKeys(suite: ProtectionSuite, seed: borrowing SecretOctets) throws(CryptoError) -> ChildKeys {
+    private borrowing func childKeys(
+        suite: ProtectionSuite, seed: borrowing SecretOctets, as role: Role
+    ) throws(CryptoError) -> ChildKeys {
         let encryption = suite.encryptionKeyLength
         let integrity = suite.integrityKeyLength
-        let material = try prf.plus(key: d, seed: seed, count: 2 * (encryption + integrity))
         let half = encryption + integrity
+        let material = try prf.plus(key: d, seed: seed, count: 2 * half)
+        // Where the initiator's direction is ours, it is the second half that we receive with.
+        let inbound = role == .responder ? 0 : half
+        let outbound = half - inbound
         return ChildKeys(
-            inboundEncryption: try material.slice(0..<encryption),
-            inboundIntegrity: try material.slice(encryption..<half),
-            outboundEncryption: try material.slice(half..<half + encryption),
-            outboundIntegrity: try material.slice(half + encryption..<2 * half))
+            inboundEncryption: try material.slice(inbound..<inbound + encryption),
+            inboundIntegrity: try material.slice(inbound + encryption..<inbound + half),
+            outboundEncryption: try material.slice(outbound..<outbound + encryption),
+            outboundIntegrity: try material.slice(outbound + encryption..<outbound + half))
     }
 }
 

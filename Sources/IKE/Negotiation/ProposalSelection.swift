@@ -67,7 +67,7 @@ package enum ProposalSelection {
         _ theirs: Proposal, _ ours: IKETransform, _ choice: EncryptionChoice, _ offeredKey: KeyExchangeMethod
     ) -> IKEProposal? {
         guard !theirs.hasUnknownType(beside: [.encryption, .pseudorandomFunction, .integrity, .keyExchange]),
-            let suite = suite(theirs, choice, ours.integrity),
+            let suite = suite(theirs, choice, ours.integrity), suite.encrypts,
             let prf = ours.pseudorandomFunctions.first(where: { theirs.offers(.pseudorandomFunction, $0.rawValue) && PRF($0) != nil })
         else { return nil }
         let groups = ours.keyExchange.filter { theirs.offers(.keyExchange, $0.rawValue) && KeyExchange.supports($0) }

@@ -1,0 +1,17 @@
+import CFuzzer
+import Glibc
+
+// A program of libFuzzer's with several targets: FUZZ_TARGET names the one, all arguments are libFuzzer's. Built and run by `make fuzz`.
+
+guard let target = getenv("FUZZ_TARGET").flatMap({ FuzzTarget(rawValue: String(cString: $0)) }) else {
+    print(FuzzTarget.allCases.map(\.rawValue).joined(separator: "\n"))
+    exit(64)
+}
+FuzzTarget.current = target
+var count = CommandLine.argc
+var arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = CommandLine.unsafeArgv
+exit(
+    LLVMFuzzerRunDriver(&count, &arguments) { octets, count in
+        FuzzTarget.current.run([UInt8](UnsafeBufferPointer(start: octets, count: count)))
+        return 0
+    })
