@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 SWIFT = "$$(contrib/quickstart/find-swift)"
 
-.PHONY: run demo test check lint scenarios fuzz format
+.PHONY: run demo test check lint scenarios soak fuzz format
 
 # installs what is missing, builds, writes a first configuration, runs the gateway and says how to connect
 run:
@@ -40,6 +40,13 @@ scenarios:
 	contrib/quickstart/install-packages build test
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --filter 'ScenarioTests\.$(S)'
+
+# a million random schedules of logins, and as many of rekeys and Deletes that collide, release-built: about an hour on two cores. make soak SCHEDULES=50000
+SCHEDULES = 1000000
+soak:
+	contrib/quickstart/install-packages build test
+	$(SWIFT) build -c release -Xswiftc -enable-testing --build-tests
+	IPSEC_GW_SCHEDULES=$(SCHEDULES) $(SWIFT) test -c release -Xswiftc -enable-testing --skip-build --filter 'IKETests\..*ScheduleTests'
 
 # libFuzzer on every target, or on those named: make fuzz FUZZ_TARGETS="esp inner" FUZZ_SECONDS=600
 fuzz:

@@ -3,7 +3,7 @@ internal import Synchronization
 internal import Wire
 
 extension Control {
-    // Commands to the workers, and what they report.
+    // What the workers report.
 
     /// Takes up what workers have reported, ends grace periods. By one thread. Returns whether somebody still waits for a grace period.
     package func service() -> Bool {
@@ -71,27 +71,4 @@ extension Control {
 
     /// Somebody waits for passes to end.
     var hasGracePeriods: Bool { state.withLock { !$0.graces.isEmpty } }
-
-    /// Puts a command into a worker's ring; gives it back when the ring is full.
-    func post(_ command: consuming Command, to worker: Int) -> Command? {
-        let mailbox = mailboxes[worker]
-        var slot: Command? = command
-        mailbox.producer.withLock { _ in
-            if let next = slot.take() { slot = mailbox.commands.push(next) }
-        }
-        mailbox.bell.ring()
-        return slot
-    }
-
-    /// The same, waiting for room; false when the datapath stops meanwhile.
-    func send(_ command: consuming Command, to worker: Int) async -> Bool {
-        var next: Command? = command
-        while let command = next.take() {
-            next = post(command, to: worker)
-            if next == nil { return true }
-            if state.withLock({ $0.isStopped }) { return false }
-            try? await Task.sleep(for: .milliseconds(1))
-        }
-        return true
-    }
 }

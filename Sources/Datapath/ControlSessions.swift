@@ -63,7 +63,7 @@ extension Control {
     }
 
     /// Keys both directions; the keys themselves end with `child`.
-    func pair(_ child: borrowing ChildSASpec) throws(DatapathError) -> SAPair {
+    private func pair(_ child: borrowing ChildSASpec) throws(DatapathError) -> SAPair {
         do throws(CryptoError) {
             let inbound = try InboundSA(
                 spi: child.inbound.rawValue, suite: child.suite, encryptionKey: child.keys.inboundEncryption,
@@ -79,7 +79,7 @@ extension Control {
         }
     }
 
-    func admit(_ spi: LocalSPI, _ record: ChildRecord, _ tunnel: TunnelID) throws(DatapathError) -> UInt64 {
+    private func admit(_ spi: LocalSPI, _ record: ChildRecord, _ tunnel: TunnelID) throws(DatapathError) -> UInt64 {
         try state.withLock { state throws(DatapathError) in
             guard !state.isStopped else { throw .stopped }
             guard let owner = state.tunnels[tunnel], !owner.isClosing else { throw .noSuchTunnel }
@@ -159,5 +159,59 @@ extension Control {
     func giveBack(_ id: TunnelID, _ state: inout State) {
         state.places[id.worker].free.append(id.index)
         state.places[id.worker].sessions -= 1
+    }
+
+    // MARK: Waiting
+
+    private func outcome(_ ticket: UInt64) async -> Outcome {
+        await withCheckedContinuation { continuation in
+            let ready: Outcome? = state.withLock { state in
+                switch state.tickets[ticket] {
+                case .done(let outcome):
+                    state.tickets[ticket] = nil
+                    return outcome
+                case .open where !state.isStopped:
+                    state.tickets[ticket] = .waiting(continuation)
+                    return nil
+                case .open, .waiting, nil:
+                    state.tickets[ticket] = nil
+                    return .stopped
+                }
+            }
+            if let ready { continuation.resume(returning: ready) }
+        }
+    }
+
+    /// A ticket that is settled when every worker has ended the pass it is in.
+    func passed() async {
+        let ticket = state.withLock { state in state.isStopped ? nil : Self.newGrace(&state, counters: mailboxes.map(\.passes)) }
+        guard let ticket else { return }
+        doorBell.ring()
+        _ = await outcome(ticket)
+    }
+
+    // MARK: Commands
+
+    /// Puts a command into a worker's ring; gives it back when the ring is full.
+    private func post(_ command: consuming Command, to worker: Int) -> Command? {
+        let mailbox = mailboxes[worker]
+        var slot: Command? = command
+        mailbox.producer.withLock { _ in
+            if let next = slot.take() { slot = mailbox.commands.push(next) }
+        }
+        mailbox.bell.ring()
+        return slot
+    }
+
+    /// The same, waiting for room; false when the datapath stops meanwhile.
+    private func send(_ command: consuming Command, to worker: Int) async -> Bool {
+        var next: Command? = command
+        while let command = next.take() {
+            next = post(command, to: worker)
+            if next == nil { return true }
+            if state.withLock({ $0.isStopped }) { return false }
+            try? await Task.sleep(for: .milliseconds(1))
+        }
+        return true
     }
 }

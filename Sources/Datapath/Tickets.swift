@@ -28,31 +28,4 @@ extension Control {
         }
         return resumable
     }
-
-    func outcome(_ ticket: UInt64) async -> Outcome {
-        await withCheckedContinuation { continuation in
-            let ready: Outcome? = state.withLock { state in
-                switch state.tickets[ticket] {
-                case .done(let outcome):
-                    state.tickets[ticket] = nil
-                    return outcome
-                case .open where !state.isStopped:
-                    state.tickets[ticket] = .waiting(continuation)
-                    return nil
-                case .open, .waiting, nil:
-                    state.tickets[ticket] = nil
-                    return .stopped
-                }
-            }
-            if let ready { continuation.resume(returning: ready) }
-        }
-    }
-
-    /// A ticket that is settled when every worker has ended the pass it is in.
-    func passed() async {
-        let ticket = state.withLock { state in state.isStopped ? nil : Self.newGrace(&state, counters: mailboxes.map(\.passes)) }
-        guard let ticket else { return }
-        doorBell.ring()
-        _ = await outcome(ticket)
-    }
 }

@@ -13,6 +13,8 @@ package struct GatewayProfile: Sendable {
     package var authorities: [UInt8] = []
     /// nil: everything in the families of the assigned addresses (configuration.md).
     package var selectors: TrafficSelectorList?
+    /// Packets in one direction after which a Child SA is replaced, less a random part (threats.md P25).
+    package var packetLifetime: UInt64 = 1 << 31
 
     package init(
         name: String, policy: IKEPolicy, childTransforms: [IPsecTransform], identity: IdentificationPayload, selectors: TrafficSelectorList?

@@ -113,6 +113,8 @@ package struct ChildSA: Equatable, Sendable {
     package let remoteSelectors: [TrafficSelector]
     /// Hard lifetime.
     package let lifetime: Duration
+    /// What the datapath says `.childAging` at; nil: what it knows by itself.
+    package var soft: TrafficLifetime?
     package let grant: AddressGrant
     package let local: Endpoint
     package let remote: Endpoint
@@ -124,6 +126,13 @@ package struct ChildSA: Equatable, Sendable {
     package var isOutboundReady = false
     /// ESP goes inside UDP (RFC 3948); else it is an IP protocol of its own.
     package var isEncapsulated = true
+}
+
+/// Traffic in one direction after which a Child SA is to be replaced.
+package struct TrafficLifetime: Equatable, Sendable {
+    package let packets: UInt64
+    /// nil: any number.
+    package let octets: UInt64?
 }
 
 /// What the driver must do now.

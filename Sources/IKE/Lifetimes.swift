@@ -10,6 +10,15 @@ enum Lifetimes {
     /// For Windows, which refuses much of what others begin: between 97 and 99 parts of a hundred (features.md X-13).
     static func late(_ lifetime: Duration, entropy: any Entropy) -> Duration { within(lifetime, from: 970, to: 990, entropy) }
 
+    /// By traffic: packets as the profile says, and octets where blocks of 64 bits begin to repeat themselves long before (RFC 7296 has no limit of its
+    /// own; 2^29 octets are 2^26 blocks). Less up to a sixteenth.
+    static func traffic(_ suite: ProtectionSuite, packets: UInt64, entropy: any Entropy) -> TrafficLifetime {
+        let random = entropy.octets(2).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        func less(_ whole: UInt64) -> UInt64 { max(1, whole - whole / 16 / 65_536 * random) }
+        let hasShortBlocks = !suite.isAEAD && suite.encrypts && suite.blockLength == 8
+        return TrafficLifetime(packets: less(packets), octets: hasShortBlocks ? less(1 << 29) : nil)
+    }
+
     /// The pause after TEMPORARY_FAILURE: 8 to 16 s, so that two sides that refuse each other do not meet again (RFC 7296 section 2.25).
     static func retry(entropy: any Entropy) -> Duration { within(.seconds(16), from: 500, to: 1000, entropy) }
 

@@ -150,13 +150,15 @@ final class Rig: Sendable {
 
     func drops(_ reason: Drop) -> UInt64 { control.dropCounters(and: [doorBoard])[reason] ?? 0 }
 
-    /// A session with one Child SA on a worker.
+    /// A session with one Child SA on a worker. (An async function with settings and endpoints as parameters of its own crashes with Swift 6.3.)
     func session(
         _ address: String, worker: Int, key: UInt8 = 1, outbound: UInt32 = 0xcafe, suite: ESPSuite = Rig.suite,
-        settings: TunnelSettings = TunnelSettings(), peer: Endpoint = Rig.peer, local: Endpoint = Rig.gateway
+        _ change: (inout TunnelSpec) -> Void = { _ in }
     ) async throws -> (id: TunnelID, spi: LocalSPI) {
-        let spec = TunnelSpec(
-            worker: worker, interface: "priv0", innerAddresses: [Packets.address(address)], settings: settings, peer: peer, local: local)
+        var spec = TunnelSpec(
+            worker: worker, interface: "priv0", innerAddresses: [Packets.address(address)], settings: TunnelSettings(), peer: Self.peer,
+            local: Self.gateway)
+        change(&spec)
         guard let id = control.open(tunnel: spec) else { throw DatapathError.noSuchTunnel }
         guard let spi = control.allocateSPI(worker: worker) else { throw DatapathError.noSuchSPI }
         try await control.install(child(id, spi, key: key, outbound: outbound, suite: suite))

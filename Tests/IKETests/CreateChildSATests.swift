@@ -75,6 +75,15 @@ struct CreateChildSATests {
         expectSound(pair)
     }
 
+    @Test("threats.md P24: a rekey for less than the traffic in use is refused, and everything stays")
+    func threat_P24_narrowerRequest() throws {
+        let pair = try Pair.established()
+        let old = try #require(pair.entry?.children.first)
+        #expect(ask(pair, request(rekeying: octets(old.outboundSPI), remote: [selector("10.1.0.0/16")])).notifyTypes == [.tsUnacceptable])
+        #expect(pair.entry?.children == [old])
+        expectSound(pair)
+    }
+
     @Test("a rekey of a Child SA that is not there: CHILD_SA_NOT_FOUND with its SPI (section 2.25.1)")
     func notFound() throws {
         let pair = try Pair.established()

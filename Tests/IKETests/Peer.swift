@@ -132,8 +132,9 @@ final class Peer {
         let identity = Pair.gatewayIdentity
         let shared = Secret([UInt8]("the shared key of the tests".utf8))
         let proof = try SharedKey.authentication(over: signed.initiator(identity, keys: keys), sharedKey: shared, prf: prf)
-        let value = AuthenticationPayload(method: .sharedKey, data: proof.exposed())
-        let request = try IKEAuthRequest(payloads: [.initiatorIdentification(identity), .authentication(value)])
+        let request = try IKEAuthRequest(payloads: [
+            .initiatorIdentification(identity), .authentication(AuthenticationPayload(method: .sharedKey, data: proof.exposed())),
+        ])
         let verified = try VerifiedPeer.verifying(request, by: .sharedKey(shared), signed: signed, keys: keys, acceptsSHA1: false)
         var profile = profile
         let addresses = (IPAddress(v4: 0x0a01_0001), IPAddress(v4: 0x0a09_0002))
@@ -150,7 +151,9 @@ final class Peer {
         nextSPI |= 0x40
         let ours = try keys.childKeys(suite: Self.espSuite, initiatorNonce: nonces.0, responderNonce: nonces.1, as: role)
         let exposed = (ours.inboundEncryption.exposed(), ours.outboundEncryption.exposed())
-        let login = Login(channel: channel, keys: keys, profile: profile, proposal: suite, signed: signed, signatureHashes: nil)
+        let login = Login(
+            channel: channel, keys: keys, profile: profile, proposal: Self.ike(lifetime: profile.policy.transforms[0].lifetime), signed: signed,
+            signatureHashes: nil)
         machine = Machine(stage: .established(Established(login: login, peer: verified, child: child, at: now)))
         installed = [InstalledChild(sa: child, keys: (exposed.0, exposed.1), isReady: true)]
         nextDeadline = machine.nextDeadline
@@ -161,7 +164,11 @@ final class Peer {
     }
 
     static let espSuite = ProtectionSuite(encryption: .aesGCM16, keyBits: 128, integrity: .none).unsafelyUnwrapped
-    static let ikeSuite = IKEProposal(number: 1, suite: espSuite, prf: .hmacSHA256, keyExchange: .x25519, lifetime: .seconds(86_400))
+    static let ikeSuite = ike(lifetime: .seconds(86_400))
+
+    private static func ike(lifetime: Duration) -> IKEProposal {
+        IKEProposal(number: 1, suite: espSuite, prf: .hmacSHA256, keyExchange: .x25519, lifetime: lifetime)
+    }
 
     // MARK: Looking
 

@@ -15,8 +15,10 @@ package struct GatewaySettings: Sendable {
         package var encryption: String
         package var authentication: String
         package var usesESN: Bool
-        package init(_ encryption: String, _ authentication: String, usesESN: Bool = true) {
-            (self.encryption, self.authentication, self.usesESN) = (encryption, authentication, usesESN)
+        /// pfs-dh-group
+        package var pfs: String?
+        package init(_ encryption: String, _ authentication: String, usesESN: Bool = true, pfs: String? = nil) {
+            (self.encryption, self.authentication, self.usesESN, self.pfs) = (encryption, authentication, usesESN, pfs)
         }
     }
 
@@ -77,6 +79,12 @@ package struct GatewaySettings: Sendable {
     package var selectors: [String] = []
     package var ipMTU: Int?
     package var clearsDF = false
+    /// encapsulated-ip-mtu
+    package var encapsulatedMTU: Int?
+    /// Of outer packets; nil: the inner ones'.
+    package var dscp: Int?
+    /// tunnel-group: reassembly
+    package var reassembles = true
     package var workers = 2
     package var forcesEncapsulation = true
     /// ikev2-fragment: mtu
@@ -86,6 +94,8 @@ package struct GatewaySettings: Sendable {
     package var keepAliveInterval: Int?
     /// half-open: cookie-threshold; 0: every login needs a cookie.
     package var cookieThreshold: Int?
+    /// Lifetimes far below those of a configuration, such as `ipsec=20,isakmp=30,packets=3000`.
+    package var shortLifetimes: String?
     package var logLevel = "debug"
     /// Address and port of the Prometheus listener.
     package var metrics: (address: String, port: Int)?
@@ -108,7 +118,7 @@ package struct GatewaySettings: Sendable {
             """
         if let metrics { text += "  metrics: { address: \(metrics.address), port: \(metrics.port) }\n" }
         text += """
-            tunnel-group: { 1: { workers: \(workers) } }
+            tunnel-group: { 1: { workers: \(workers)\(reassembles ? ", reassembly: { max-wait-time: 2000 }" : "") } }
             service:
               home: { id: 1, interface: { \(Self.interfaceName): { address: [10.99.0.1/24\(pool6 == nil ? "" : ", \"2001:db8:99::1/64\"")] } } }
 
@@ -162,7 +172,7 @@ package struct GatewaySettings: Sendable {
             text += "  ipsec-transform:\n"
             for (index, transform) in ipsecTransforms.enumerated() {
                 text += "    \(index + 1): { esp-encryption-algorithm: \(transform.encryption), esp-auth-algorithm: \(transform.authentication), "
-                text += "extended-sequence-number: \(transform.usesESN) }\n"
+                text += "extended-sequence-number: \(transform.usesESN)\(transform.pfs.map { ", pfs-dh-group: \($0)" } ?? "") }\n"
             }
         }
         var version2 = authentication
@@ -177,6 +187,8 @@ package struct GatewaySettings: Sendable {
         var template: [String] = []
         if !ipsecTransforms.isEmpty { template.append("ipsec-transform: [\(list(ipsecTransforms.count))]") }
         if let ipMTU { template.append("ip-mtu: \(ipMTU)") }
+        if let encapsulatedMTU { template.append("encapsulated-ip-mtu: \(encapsulatedMTU)") }
+        if let dscp { template.append("dscp: \(dscp)") }
         if clearsDF { template.append("clear-df-bit: true") }
         text += "  tunnel-template: { 1: { \(template.joined(separator: ", ")) } }\n"
         if !selectors.isEmpty {

@@ -122,4 +122,65 @@ import Wire
         let descriptor = sender.descriptor
         #expect(descriptor < 0)
     }
+
+    static func checksum(_ octets: [UInt8]) -> [UInt8] {
+        var sum: UInt32 = 0
+        for at in stride(from: 0, to: octets.count, by: 2) {
+            sum += UInt32(octets[at]) << 8 | UInt32(at + 1 < octets.count ? octets[at + 1] : 0)
+        }
+        while sum >> 16 != 0 { sum = sum & 0xffff + sum >> 16 }
+        return [UInt8(~sum >> 8 & 0xff), UInt8(~sum & 0xff)]
+    }
+
+    /// "Your packet to us does not fit": what anybody can say who knows addresses and port 4500.
+    static func packetTooBig(_ mtu: UInt16, from sender: IPAddress, to victim: IPAddress, quoting content: [UInt8], ipProtocol: UInt8) -> [UInt8] {
+        let mtuOctets = [UInt8(mtu >> 8), UInt8(mtu & 0xff)]
+        if sender.family == .ipv4 {
+            let quoted: [UInt8] = [0x45, 0, 0x05, 0xdc, 0, 1, 0x40, 0, 64, ipProtocol, 0, 0] + victim.octets + sender.octets + content
+            var message: [UInt8] = [3, 4, 0, 0, 0, 0] + mtuOctets + quoted
+            message.replaceSubrange(2..<4, with: checksum(message))
+            let total = UInt8(20 + message.count)
+            return [0x45, 0, 0, total, 0, 9, 0, 0, 64, 1, 0, 0] + sender.octets + victim.octets + message
+        }
+        let quoted: [UInt8] = [0x60, 0, 0, 0, 0x05, 0xb4, ipProtocol, 64] + victim.octets + sender.octets + content
+        var message: [UInt8] = [2, 0, 0, 0, 0, 0] + mtuOctets + quoted
+        let pseudo: [UInt8] = sender.octets + victim.octets + [0, 0, 0, UInt8(message.count), 0, 0, 0, 58]
+        message.replaceSubrange(2..<4, with: checksum(pseudo + message))
+        return [0x60, 0, 0, 0, 0, UInt8(message.count), 58, 64] + sender.octets + victim.octets + message
+    }
+
+    /// A forged "packet too big" of 68 changes nothing over IPv4; over IPv6 what every link carries still leaves whole.
+    @Test(arguments: AddressFamily.allCases, [true, false])
+    func threat_P33_forgedPacketTooBig(family: AddressFamily, isUDP: Bool) throws {
+        let wire = try Wire2()
+        let (left, right) = (Wire2.leftAddress(family), Wire2.rightAddress(family))
+        var options = UDPOptions()
+        options.receivesFragmentSize = true
+        func port(_ address: IPAddress) throws(SystemError) -> DatagramPort {
+            isUDP
+                ? try UDPPort(Endpoint(address, port: 4500), options: options).datagramPort()
+                : try DatagramPort.esp(address, taking: .all, options: options)
+        }
+        var gateway = try wire.left.visit { () throws(SystemError) in try port(left) }
+        var client = try wire.right.visit { () throws(SystemError) in try port(right) }
+        var forger = try wire.right.visit { () throws(SystemError) in try DatagramPort.wholePackets(family) }
+        let to = Endpoint(right, port: isUDP ? 4500 : 0)
+        let length = family == .ipv4 ? 1400 : 1200
+        let first = gateway.send([UInt8](repeating: 0x81, count: length), to: to)
+        #expect(first)
+        var batch = Batch(capacity: 4, room: 9000)
+        let before = try receive(1, from: &client, into: &batch)
+        #expect(before.map(\.octets.count) == [length] && before.map(\.entry.wasFragmented) == [false])
+        let quoted: [UInt8] = isUDP ? [0x11, 0x94, 0x11, 0x94, 5, 0, 0, 0] : [0x81, 0x81, 0x81, 0x81, 0, 0, 0, 1]
+        for mtu in [68, 576, 1279, 1280] as [UInt16] {
+            let forged = Self.packetTooBig(mtu, from: right, to: left, quoting: quoted, ipProtocol: isUDP ? 17 : 50)
+            let isSent = forger.send(forged, to: Endpoint(left, port: 0))
+            #expect(isSent)
+        }
+        usleep(50_000)
+        let second = gateway.send([UInt8](repeating: 0x82, count: length), to: to)
+        #expect(second)
+        let after = try receive(1, from: &client, into: &batch)
+        #expect(after.map(\.octets.count) == [length] && after.map(\.entry.wasFragmented) == [false])
+    }
 }

@@ -88,6 +88,7 @@ struct Plan: Sendable {
         var profile = GatewayProfile(
             name: gateway.name, policy: gateway.policy, childTransforms: gateway.template.transforms,
             identity: identity(gateway.identity, address: address), selectors: gateway.trafficSelectors)
+        ShortLifetimes.current?.shorten(&profile)
         profile.authorities = certificates.anchors?.requests.authorities ?? []
         return GatewayRuntime(
             name: gateway.name, address: address, profile: profile, sharedKey: gateway.preSharedKey?.value, certificates: certificates,

@@ -32,7 +32,7 @@ actor IKEEngine {
         var reserved: Set<UInt32> = []
         var establishment: Establishment?
         var establishedAt: (wall: Date, clock: Instant)?
-        var children: [ChildSA] = []
+        var children: [(sa: ChildSA, since: (wall: Date, clock: Instant))] = []
         var hasSession = false
         var isSettled = false
         /// The earliest deadline that stands in the heap.
@@ -342,7 +342,7 @@ actor IKEEngine {
         if let tunnel {
             entry.tunnel = tunnel
             // Unless the machine has given it up meanwhile.
-            if entry.reserved.remove(child.inboundSPI) != nil { entry.children.append(child) }
+            if entry.reserved.remove(child.inboundSPI) != nil { entry.children.append((child, (Date(), MonotonicClock.now))) }
         }
         feed(.installed(child.inboundSPI, tunnel != nil), to: id)
     }
@@ -352,7 +352,7 @@ actor IKEEngine {
     }
 
     private func remove(_ childSPI: UInt32, for entry: Entry) {
-        entry.children.removeAll { $0.inboundSPI == childSPI }
+        entry.children.removeAll { $0.sa.inboundSPI == childSPI }
         let (id, sessions, datapath) = (entry.id, environment.sessions, environment.datapath)
         if entry.reserved.remove(childSPI) != nil {
             // Behind an installation that may be under way: it decides which of the two it is.
@@ -505,18 +505,18 @@ actor IKEEngine {
                 pseudorandomFunction: AlgorithmNames.pseudorandomFunction(suite.prf),
                 keyExchange: AlgorithmNames.keyExchange(suite.keyExchange), established: since?.wall,
                 remainingSeconds: since.map { Self.seconds($0.clock + suite.lifetime - now) },
-                children: entry.children.compactMap { report($0, since: since, at: now) })
+                children: entry.children.compactMap { report($0.sa, since: $0.since, at: now) })
         }
     }
 
-    private func report(_ child: ChildSA, since: (wall: Date, clock: Instant)?, at now: Instant) -> ChildReport? {
+    private func report(_ child: ChildSA, since: (wall: Date, clock: Instant), at now: Instant) -> ChildReport? {
         guard let spi = LocalSPI(rawValue: child.inboundSPI), let status = environment.datapath.status(child: spi) else { return nil }
         return ChildReport(
             inboundSPI: child.inboundSPI, outboundSPI: child.outboundSPI, encryption: AlgorithmNames.encryption(child.suite.suite),
             integrity: AlgorithmNames.integrity(child.suite.suite), extendedSequenceNumbers: child.suite.extendedSequenceNumbers,
             udpEncapsulation: child.isEncapsulated, localSelectors: child.localSelectors.map(\.description),
-            remoteSelectors: child.remoteSelectors.map(\.description), established: since?.wall ?? Date(),
-            remainingSeconds: since.map { Self.seconds($0.clock + child.lifetime - now) }, sequenceIn: status.highestInbound,
+            remoteSelectors: child.remoteSelectors.map(\.description), established: since.wall,
+            remainingSeconds: Self.seconds(since.clock + child.lifetime - now), sequenceIn: status.highestInbound,
             sequenceOut: status.lastOutbound,
             replay: ChildReport.Replay(window: status.replayWindow, recent: status.replayBitmap), worker: status.worker,
             octetsIn: status.counters.octetsIn, octetsOut: status.counters.octetsOut, packetsIn: status.counters.packetsIn,

@@ -166,7 +166,7 @@ actor Sessions {
             tunnel: tunnel, inbound: inbound, outbound: child.outboundSPI,
             suite: ESPSuite(protection: child.suite.suite, extendedSequenceNumbers: child.suite.extendedSequenceNumbers),
             keys: ChildSAKeys(keys), selectors: Selectors(child), replayWindow: session.gateway.template.replayWindow,
-            supersedes: supersedes)
+            lifetimes: SALifetimes(child), supersedes: supersedes)
         do throws(DatapathError) {
             try await datapath.install(spec)
         } catch {

@@ -26,6 +26,17 @@ extension ChildSAKeys {
     }
 }
 
+extension SALifetimes {
+    /// Soft limits as IKE drew them; hard ones are the datapath's own.
+    init(_ child: ChildSA) {
+        self.init()
+        guard let soft = child.soft else { return }
+        softPackets = soft.packets
+        softOctets = soft.octets
+        hardOctets = soft.octets.map { $0 * 4 }
+    }
+}
+
 extension ClosingReason {
     /// The reason as an operator reads it.
     var plain: String {

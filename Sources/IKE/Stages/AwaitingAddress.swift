@@ -90,7 +90,9 @@ struct AwaitingAddress: ~Copyable, Sendable {
         }
         let child = ChildSA(
             inboundSPI: spi, outboundSPI: proposal.spi, suite: proposal, localSelectors: local, remoteSelectors: remote,
-            lifetime: proposal.lifetime ?? login.profile.policy.ipsecLifetime, grant: grant, local: login.channel.local,
+            lifetime: proposal.lifetime ?? login.profile.policy.ipsecLifetime,
+            soft: Lifetimes.traffic(proposal.suite, packets: login.profile.packetLifetime, entropy: login.channel.entropy), grant: grant,
+            local: login.channel.local,
             remote: login.channel.remote, peerBehindNAT: login.channel.nat.peerBehindNAT,
             isEncapsulated: login.channel.nat.needsEncapsulation(login.profile.policy))
         outputs.append(.install(child))

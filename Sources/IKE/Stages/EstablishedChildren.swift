@@ -59,7 +59,9 @@ extension Established {
     ) -> ChildSA {
         ChildSA(
             inboundSPI: inboundSPI, outboundSPI: suite.spi, suite: suite, localSelectors: local, remoteSelectors: remote,
-            lifetime: suite.lifetime ?? profile.policy.ipsecLifetime, grant: grant, local: channel.local, remote: channel.remote,
+            lifetime: suite.lifetime ?? profile.policy.ipsecLifetime,
+            soft: Lifetimes.traffic(suite.suite, packets: profile.packetLifetime, entropy: channel.entropy), grant: grant, local: channel.local,
+            remote: channel.remote,
             peerBehindNAT: channel.nat.peerBehindNAT, isEncapsulated: channel.nat.needsEncapsulation(profile.policy))
     }
 
