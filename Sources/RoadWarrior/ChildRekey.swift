@@ -10,14 +10,17 @@ final class ChildExchange {
     let nonce: [UInt8]
     /// For perfect forward secrecy, where the proposals name a method.
     let key: KeyBox?
+    /// How often INVALID_KE_PAYLOAD made us begin anew.
+    let restarts: Int
     /// The gateway's exchange that crossed ours, and our SPI of what it made.
     var rival: (nonces: Nonces, inboundSPI: UInt32)?
 
-    init(replacing: UInt32?, inboundSPI: UInt32, nonce: [UInt8], key: KeyBox?) {
+    init(replacing: UInt32?, inboundSPI: UInt32, nonce: [UInt8], key: KeyBox?, restarts: Int) {
         replaced = replacing
         self.inboundSPI = inboundSPI
         self.nonce = nonce
         self.key = key
+        self.restarts = restarts
     }
 }
 
@@ -40,7 +43,8 @@ extension RoadWarrior {
 
     /// HDR, SK {[N(REKEY_SA),] SA, Ni, [KEi,] TSi, TSr}  -->
     mutating func beginChild(
-        replacing old: ChildSA?, with method: KeyExchangeMethod? = nil, at now: Instant, into outputs: inout [Output]
+        replacing old: ChildSA?, with method: KeyExchangeMethod? = nil, restarts: Int = 0, at now: Instant,
+        into outputs: inout [Output]
     ) {
         var key: KeyBox?
         if let method = method ?? settings.espProposals.lazy.compactMap(\.firstKeyExchange).first {
@@ -51,7 +55,7 @@ extension RoadWarrior {
             }
         }
         let exchange = ChildExchange(
-            replacing: old?.inboundSPI, inboundSPI: freshSPI(), nonce: settings.entropy.octets(32), key: key)
+            replacing: old?.inboundSPI, inboundSPI: freshSPI(), nonce: settings.entropy.octets(32), key: key, restarts: restarts)
         var payloads: [Payload] = []
         if let old {
             var notify = NotifyPayload(.rekeySA)
@@ -119,14 +123,14 @@ extension RoadWarrior {
         switch error.type {
         case .invalidKEPayload:
             let wanted = KeyExchangeMethod(rawValue: error.data.reduce(0) { $0 << 8 | UInt16($1) })
-            guard old == nil || old?.successor == nil, error.data.count == 2, exchange.key?.key.method != wanted,
+            guard exchange.restarts < Initiation.maximumRestarts, old?.successor == nil, error.data.count == 2, exchange.key?.key.method != wanted,
                 settings.espProposals.offer(wanted)
             else { break }
-            return beginChild(replacing: old, with: wanted, at: now, into: &outputs)
+            return beginChild(replacing: old, with: wanted, restarts: exchange.restarts + 1, at: now, into: &outputs)
         case .temporaryFailure:
             deadlines[.childRekey] = now + settings.rekeyRetry
             return
-        case .childSANotFound:
+        case .childSANotFound where exchange.replaced != nil:
             // The gateway knows it no longer, so there is nothing to delete there, RFC 7296 section 2.25.1.
             if let old { children.removeAll { $0 === old } }
             if let other = children.last(where: { !$0.isClosing }) { return use(other, at: now) }

@@ -7,13 +7,16 @@ final class IKEExchange {
     let spi: IKESPI
     let nonce: [UInt8]
     let key: KeyBox
+    /// How often INVALID_KE_PAYLOAD made us begin anew.
+    let restarts: Int
     /// The gateway's exchange that crossed ours, and the IKE SA that it made.
     var rival: (nonces: Nonces, association: Association)?
 
-    init(spi: IKESPI, nonce: [UInt8], key: KeyBox) {
+    init(spi: IKESPI, nonce: [UInt8], key: KeyBox, restarts: Int) {
         self.spi = spi
         self.nonce = nonce
         self.key = key
+        self.restarts = restarts
     }
 }
 
@@ -32,13 +35,14 @@ extension RoadWarrior {
 
     /// HDR, SK {SA, Ni, KEi}  -->
     mutating func beginIKERekey(
-        with method: KeyExchangeMethod? = nil, at now: Instant, into outputs: inout [Output]
+        with method: KeyExchangeMethod? = nil, restarts: Int = 0, at now: Instant, into outputs: inout [Output]
     ) {
         guard let method = method ?? ike.keys?.suite.keyExchange else { return }
         let exchange: IKEExchange
         do {
             exchange = IKEExchange(
-                spi: freshIKESPI(), nonce: settings.entropy.octets(32), key: try KeyBox(method, entropy: settings.entropy))
+                spi: freshIKESPI(), nonce: settings.entropy.octets(32), key: try KeyBox(method, entropy: settings.entropy),
+                restarts: restarts)
         } catch {
             return close(.cryptography(error), into: &outputs)
         }
@@ -100,8 +104,10 @@ extension RoadWarrior {
         switch error.type {
         case .invalidKEPayload:
             let wanted = KeyExchangeMethod(rawValue: error.data.reduce(0) { $0 << 8 | UInt16($1) })
-            guard error.data.count == 2, exchange.key.key.method != wanted, settings.ikeProposals.offer(wanted) else { break }
-            return beginIKERekey(with: wanted, at: now, into: &outputs)
+            guard exchange.restarts < Initiation.maximumRestarts, error.data.count == 2, exchange.key.key.method != wanted,
+                settings.ikeProposals.offer(wanted)
+            else { break }
+            return beginIKERekey(with: wanted, restarts: exchange.restarts + 1, at: now, into: &outputs)
         case .temporaryFailure:
             deadlines[.ikeRekey] = now + settings.rekeyRetry
             return

@@ -237,6 +237,7 @@ struct RekeyTests {
         }
         #expect(requests.map { hasRekey($0.1) } == [true, false])
         #expect(pair.childSA == nil)
+        #expect(pair.refusals.last?.notify.type == .childSANotFound)
     }
 
     @Test func RFC7296_2_25_requestsThatComeAtTheWrongTime() throws {
