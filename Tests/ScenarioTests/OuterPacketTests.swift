@@ -44,8 +44,11 @@ struct OuterPacketTests {
     func dp_6() async throws {
         try await Scenario.run { scenario in
             let (road, client) = try await road(scenario) { $0.reassembles = false }
+            // the client's link takes less than its ESP packets
+            try await road.network.internet.ip("link set c1 mtu 1300")
+            try await road.network.clients[0].ip("link set eth0 mtu 1300")
             try await client.connect()
-            let large = try await Ping.run(from: client.namespace, to: RoadNetwork.hostAddress, size: 1500, fragmentation: .allowed)
+            let large = try await Ping.run(from: client.namespace, to: RoadNetwork.hostAddress, size: 1390, fragmentation: .allowed)
             #expect(!large.isAnswered, "\(large.output)")
             #expect(try await becomesTrue(within: .seconds(5)) { try await road.gateway.counters().drops["outer-fragment", default: 0] > 0 })
             #expect(try await road.reachesHost(client))
@@ -84,8 +87,8 @@ struct OuterPacketTests {
             try await client.connect()
             #expect(try await road.reachesHost(client))
             for command in [
-                "add table ip mark", "add chain ip mark pre { type filter hook prerouting priority 0; }",
-                "add rule ip mark pre iifname c1 udp dport 4500 ip length > 150 ip ecn set ce",
+                "add table ip lab", "add chain ip lab pre { type filter hook prerouting priority 0; }",
+                "add rule ip lab pre iifname c1 udp dport 4500 ip length > 150 ip ecn set ce",
             ] { _ = try await scenario.run(["/usr/sbin/nft", command], in: road.network.internet).required() }
             let capture = try await Capture.start(scenario, in: road.host, link: "lan", filter: "icmp and src net 10.99.0.0/24")
             let deaf = try await client.namespace.run("/usr/bin/ping -n -c 3 -i 0.2 -W 1 -s 200 \(RoadNetwork.hostAddress)")
