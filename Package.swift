@@ -92,7 +92,7 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict),
-        .target(name: "RoadWarrior", dependencies: ["ESP", "GatewayCrypto", "IKEMessages", "Wire"], swiftSettings: strict),
+        .target(name: "RoadWarrior", dependencies: ["GatewayCrypto", "IKEMessages", "Wire"], swiftSettings: strict),
 
         // Floor 4: programs
         .executableTarget(
@@ -112,7 +112,7 @@ let package = Package(
         .executableTarget(
             name: "ipsec-load",
             dependencies: [
-                "ESP", "GatewayCrypto", "IKEMessages", "LinuxIO", "RoadWarrior", "Wire",
+                "GatewayCrypto", "IKEMessages", "LinuxIO", "PKI", "RoadWarrior", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -157,9 +157,11 @@ let package = Package(
             ],
             swiftSettings: tests),
         .testTarget(
+            name: "GatewayTests", dependencies: ["Config", "Gateway", "GatewayCrypto", "GatewayTesting", "PKI", "Wire"], swiftSettings: tests),
+        .testTarget(
             name: "RoadWarriorTests",
             dependencies: [
-                "GatewayCrypto", "IKEMessages", "LinuxIO", "RoadWarrior", "Wire", "ipsec-load",
+                "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "LinuxIO", "PKI", "RoadWarrior", "Wire", "ipsec-load",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: tests),

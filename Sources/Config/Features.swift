@@ -63,8 +63,8 @@ package struct Capabilities: Sendable {
     package static let current = Capabilities(
         features: [
             .authenticationLifetime, .certificates, .fragmentation, .initExchangeLimit, .innerIPv6, .journald, .keepAlive, .lockout,
-            .networkNamespaces,
-            .outerIPv6, .perfectForwardSecrecy, .sessionLimit, .severalGateways, .severalInterfaces, .uniquenessPolicies,
+            .nativeESP, .networkNamespaces, .outerFragmentation, .outerIPv6, .perfectForwardSecrecy, .reassembly, .sessionLimit,
+            .severalGateways, .severalInterfaces, .uniquenessPolicies,
         ],
         ikeEncryption: meanings(AlgorithmNames.ikeEncryption), espEncryption: meanings(AlgorithmNames.espEncryption),
         ikeIntegrity: meanings(AlgorithmNames.integrity), espIntegrity: meanings(AlgorithmNames.integrity),

@@ -1,4 +1,5 @@
 internal import ESP
+internal import GatewayCrypto
 internal import LinuxIO
 internal import Wire
 
@@ -11,38 +12,9 @@ extension Datapath {
     /// Opens sockets and devices in the order that the kernel's numbering asks for, and puts the threads' parts together.
     static func build(
         _ settings: Settings, _ control: Control, _ outbox: Outbox, _ doorBoard: CounterBoard, _ receiver: any DoorReceiver, _ bells: [Bell],
-        _ pollers: [Handover<Poller>]
+        _ pollers: [Handover<Poller>], entropy: any Entropy
     ) throws(SystemError) -> Built {
-        var options = UDPOptions()
-        options.coalesces = true
-        var doorPorts = PortRow<UDPPort>(capacity: settings.gateways.count * 2)
-        var doorLocals: [Endpoint] = []
-        var doorMarked: [Bool] = []
-        var gateways: [Endpoint] = []
-        var outer: [Handover<PortRow<UDPPort>>] = []
-        for _ in 0..<settings.workers { outer.append(Handover(PortRow<UDPPort>(capacity: settings.gateways.count))) }
-
-        for gateway in settings.gateways {
-            let ike = Endpoint(gateway.address, port: gateway.ikePort)
-            let natTraversal = Endpoint(gateway.address, port: gateway.natTraversalPort)
-            for local in [ike, natTraversal] {
-                if let holder = try PortProbe.holder(of: local) { throw PortProbe.error(local, heldBy: holder) }
-            }
-            _ = doorPorts.append(try UDPPort(ike, options: options))
-            doorLocals.append(ike)
-            doorMarked.append(false)
-            var group = try SteeredPorts(natTraversal, workers: settings.workers, options: options)
-            if let port = group.takeDoor() { _ = doorPorts.append(port) }
-            doorLocals.append(natTraversal)
-            doorMarked.append(true)
-            for worker in 0..<settings.workers {
-                guard var row = outer[worker].take() else { continue }
-                if let port = group.takeWorker(worker) { _ = row.append(port) }
-                outer[worker] = Handover(row)
-            }
-            gateways.append(natTraversal)
-        }
-
+        let opened = try openSockets(settings)
         let inner = try openDevices(settings)
         let rings = RingMemory(workers: settings.workers, ringSize: settings.ringSize)
         let sources = settings.interfaces.map { interface in
@@ -53,16 +25,89 @@ extension Datapath {
         }
         var workers: [Handover<WorkerThread>] = []
         for index in 0..<settings.workers {
-            guard let ports = outer[index].take(), let queues = inner[index].take(), let poller = pollers[index].take() else { continue }
+            guard let ports = opened.outer[index].take(), let queues = inner[index].take(), let poller = pollers[index].take() else { continue }
             let worker = control.worker(
-                index, outer: ports, inner: queues, gateways: gateways, sources: sources, rings: rings, batchSize: settings.batchSize)
+                index, outer: ports, ports: opened.workerPorts, inner: queues, sources: sources, rings: rings, batchSize: settings.batchSize)
             workers.append(Handover(try WorkerThread(worker, poller, bells[index])))
         }
+        guard let doorRow = opened.door.take(), let poller = pollers[settings.workers].take() else {
+            throw SystemError(0, call: "Poller", subject: "door")
+        }
         let door = Door(
-            ports: doorPorts, locals: doorLocals, marked: doorMarked, receiver: receiver, control: control, outbox: outbox, board: doorBoard,
-            rings: rings, batchSize: settings.batchSize)
-        guard let poller = pollers[settings.workers].take() else { throw SystemError(0, call: "Poller", subject: "door") }
+            ports: doorRow, outer: opened.doorPorts, marked: opened.marked, encapsulatedMTUs: opened.encapsulatedMTUs,
+            identification: entropy.octets(4).reduce(0) { $0 << 8 | UInt32($1) }, receiver: receiver, control: control, outbox: outbox,
+            board: doorBoard, rings: rings, batchSize: settings.batchSize)
         return Built(door: Handover(try DoorThread(door, poller, bells[settings.workers])), workers: workers)
+    }
+
+    /// The sockets of all threads, and which is which.
+    private struct Opened {
+        var door: Handover<PortRow<DatagramPort>>
+        var doorPorts: OuterPorts
+        var marked: [Bool]
+        var encapsulatedMTUs: [Int]
+        var outer: [Handover<PortRow<DatagramPort>>]
+        var workerPorts: OuterPorts
+    }
+
+    private static func openSockets(_ settings: Settings) throws(SystemError) -> Opened {
+        var options = UDPOptions()
+        options.coalesces = true
+        options.receivesTrafficClass = true
+        options.receivesFragmentSize = !settings.reassembles
+        var door = PortRow<DatagramPort>(capacity: settings.gateways.count * 2 + 2)
+        var doorPorts = OuterPorts(locals: [])
+        var workerPorts = OuterPorts(locals: [])
+        var marked: [Bool] = []
+        var encapsulatedMTUs: [Int] = []
+        var outer: [Handover<PortRow<DatagramPort>>] = []
+        for _ in 0..<settings.workers { outer.append(Handover(PortRow<DatagramPort>(capacity: settings.gateways.count * 2 + 2))) }
+
+        for gateway in settings.gateways {
+            let ike = Endpoint(gateway.address, port: gateway.ikePort)
+            let natTraversal = Endpoint(gateway.address, port: gateway.natTraversalPort)
+            for local in [ike, natTraversal] {
+                if let holder = try PortProbe.holder(of: local) { throw PortProbe.error(local, heldBy: holder) }
+            }
+            _ = door.append(try UDPPort(ike, options: options).datagramPort())
+            var group = try SteeredPorts(natTraversal, workers: settings.workers, options: options)
+            if let port = group.takeDoor() { _ = door.append(port.datagramPort()) }
+            doorPorts.locals += [ike, natTraversal]
+            marked += [false, true]
+            encapsulatedMTUs += [gateway.encapsulatedMTU ?? 0, gateway.encapsulatedMTU ?? 0]
+            for worker in 0..<settings.workers {
+                guard let port = group.takeWorker(worker) else { continue }
+                append(port.datagramPort(), to: &outer[worker])
+            }
+            workerPorts.locals.append(natTraversal)
+        }
+        if settings.opensRawSockets {
+            for gateway in settings.gateways {
+                for worker in 0..<settings.workers {
+                    append(try DatagramPort.esp(gateway.address, taking: settings.espShare(worker), options: options), to: &outer[worker])
+                }
+                workerPorts.locals.append(Endpoint(gateway.address, port: 0))
+            }
+            for family in AddressFamily.allCases where settings.gateways.contains(where: { $0.address.family == family }) {
+                let (inDoor, inWorkers) = (door.count, workerPorts.locals.count + (workerPorts.wholeIPv4 == nil ? 0 : 1))
+                _ = door.append(try DatagramPort.wholePackets(family, options: options))
+                for worker in 0..<settings.workers { append(try DatagramPort.wholePackets(family, options: options), to: &outer[worker]) }
+                switch family {
+                case .ipv4: (doorPorts.wholeIPv4, workerPorts.wholeIPv4) = (inDoor, inWorkers)
+                case .ipv6: (doorPorts.wholeIPv6, workerPorts.wholeIPv6) = (inDoor, inWorkers)
+                }
+            }
+        }
+        doorPorts.reassembles = settings.reassembles
+        workerPorts.reassembles = settings.reassembles
+        return Opened(
+            door: Handover(door), doorPorts: doorPorts, marked: marked, encapsulatedMTUs: encapsulatedMTUs, outer: outer, workerPorts: workerPorts)
+    }
+
+    private static func append(_ port: consuming DatagramPort, to row: inout Handover<PortRow<DatagramPort>>) {
+        guard var ports = row.take() else { return }
+        _ = ports.append(port)
+        row = Handover(ports)
     }
 
     /// One device per private interface, one queue per worker: all opened with the same flags, moved, addressed and routed (architecture.md).

@@ -46,7 +46,7 @@ package final class Datapath: Sendable {
         doorBoard = CounterBoard(tunnelCapacity: 1, saCapacity: 1)
         threads = Mutex([])
         do throws(SystemError) {
-            let built = try Self.build(settings, control, outbox, doorBoard, receiver, bells, pollers)
+            let built = try Self.build(settings, control, outbox, doorBoard, receiver, bells, pollers, entropy: entropy)
             door = built.door
             workers = built.workers
         } catch {

@@ -16,6 +16,10 @@ extension Datapath {
         package var batchSize = 64
         /// Octets in each ring between two threads.
         package var ringSize = 1 << 19
+        /// Whether raw sockets are opened (CAP_NET_RAW): ESP without UDP, and outer fragments of our own size (features.md DP-5).
+        package var opensRawSockets = false
+        /// Whether outer packets that came in fragments are taken (DP-6).
+        package var reassembles = true
         /// Whether threads are bound to cores: the door to core 0, worker i to core (i + 1) modulo the cores there are.
         package var pinsThreads = true
 
@@ -69,6 +73,8 @@ package struct GatewayListener: Sendable, Hashable {
     package let address: IPAddress
     package var ikePort: UInt16 = 500
     package var natTraversalPort: UInt16 = 4500
+    /// Largest outer packet with IKE in it, octets; nil: the outer path's (DP-5). ESP has its tunnel's own.
+    package var encapsulatedMTU: Int?
 
     package init(address: IPAddress) {
         self.address = address

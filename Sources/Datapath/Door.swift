@@ -53,8 +53,9 @@ package final class Outbox: Sendable {
 /// The door: IKE datagrams of all gateways, and the workers' reports. Belongs to one thread; `pass` may be called by hand in tests.
 package struct Door<Port: PacketPort & ~Copyable>: ~Copyable {
     private var ports: PortRow<Port>
-    private let locals: [Endpoint]
+    private let outer: OuterPorts
     private let marked: [Bool]
+    private let encapsulatedMTUs: [Int]
     private let receiver: any DoorReceiver
     private let control: Control
     private let outbox: Outbox
@@ -63,16 +64,22 @@ package struct Door<Port: PacketPort & ~Copyable>: ~Copyable {
     private let incoming: [PacketRing]
     private var received: Batch
     private var answers: Batch
+    private var pieces: Batch
+    private var identification: UInt32
     private var broken: UInt64 = 0
 
-    /// `locals`: what each port is bound to; `marked`: where IKE messages carry the non-ESP marker (RFC 3948 section 2.2).
+    /// `marked`: on which ports IKE messages carry the non-ESP marker (RFC 3948 section 2.2); `encapsulatedMTUs`: the largest outer packet of each,
+    /// 0: the outer path's (features.md DP-5). `identification` begins the numbers of fragments.
     package init(
-        ports: consuming PortRow<Port>, locals: [Endpoint], marked: [Bool], receiver: any DoorReceiver, control: Control, outbox: Outbox,
+        ports: consuming PortRow<Port>, outer: OuterPorts, marked: [Bool], encapsulatedMTUs: [Int] = [], identification: UInt32 = 0,
+        receiver: any DoorReceiver, control: Control, outbox: Outbox,
         board: CounterBoard, rings: RingMemory, batchSize: Int
     ) {
         self.ports = ports
-        self.locals = locals
+        self.outer = outer
         self.marked = marked
+        self.encapsulatedMTUs = outer.locals.indices.map { $0 < encapsulatedMTUs.count ? encapsulatedMTUs[$0] : 0 }
+        self.identification = identification
         self.receiver = receiver
         self.control = control
         self.outbox = outbox
@@ -81,6 +88,7 @@ package struct Door<Port: PacketPort & ~Copyable>: ~Copyable {
         incoming = (0..<rings.workers).map { rings.outer(from: $0, to: rings.workers) }
         received = Batch(capacity: batchSize, room: 65_535)
         answers = Batch(capacity: batchSize, room: 65_535)
+        pieces = Batch(capacity: 256, room: 9_216)
     }
 
     /// One pass over the ports named by `ready` (bit i: port i), the rings, the reports and the outbox. `hasMore`: ports whose batch was full.
@@ -98,7 +106,7 @@ package struct Door<Port: PacketPort & ~Copyable>: ~Copyable {
             hear(isRelayed: true, now)
             heard = true
         }
-        for port in 0..<ports.count where ready & ~broken & (1 << UInt64(port)) != 0 {
+        for port in 0..<receiving where ready & ~broken & (1 << UInt64(port)) != 0 {
             do throws(SystemError) {
                 let count = try ports.receive(port, into: &received)
                 if count > 0 {
@@ -125,17 +133,19 @@ package struct Door<Port: PacketPort & ~Copyable>: ~Copyable {
 
     /// What a poller waits on, with the ports' bits.
     package var descriptors: [(bit: Int, descriptor: Int32)] {
-        (0..<ports.count).map { (bit: $0, descriptor: ports.descriptor($0)) }
+        (0..<receiving).map { (bit: $0, descriptor: ports.descriptor($0)) }
     }
 
     /// Ports that failed, as bits.
     package var brokenPorts: UInt64 { broken }
 
+    private var receiving: Int { min(outer.locals.count, ports.count) }
+
     /// Takes a batch apart: a read may join datagrams of several kinds (architecture.md), so each segment is looked at.
     private mutating func hear(isRelayed: Bool, _ now: Instant) {
         for index in 0..<received.count {
             let entry = received[index]
-            guard entry.length > 0, let port = locals.firstIndex(of: entry.local) else { continue }
+            guard entry.length > 0, let port = outer.locals.firstIndex(of: entry.local) else { continue }
             let whole = unsafe PacketView(received.octets(index))
             let step = entry.segmentSize > 0 ? entry.segmentSize : entry.length
             for offset in stride(from: 0, to: entry.length, by: step) {
@@ -152,7 +162,8 @@ package struct Door<Port: PacketPort & ~Copyable>: ~Copyable {
         if word == 0 { return give(datagram.part(4, datagram.count - 4), entry, port, now) }
         let worker = Int(word & 0x3f)
         guard datagram.count >= 8, !isRelayed, rings.indices.contains(worker) else { return board.count(.unknownSPI) }
-        if rings[worker].push(datagram, tag: 0, peer: entry.peer, local: entry.local) {
+        guard outer.reassembles || !entry.wasFragmented else { return board.count(.outerFragment) }
+        if rings[worker].push(datagram, tag: UInt64(entry.trafficClass), peer: entry.peer, local: entry.local) {
             control.mailboxes[worker].bell.ring()
         } else {
             board.count(.ringFull)
@@ -168,7 +179,7 @@ package struct Door<Port: PacketPort & ~Copyable>: ~Copyable {
     }
 
     private mutating func send(_ message: Outbox.Message) {
-        guard let port = locals.firstIndex(of: message.local) else { return board.count(.sendFailed) }
+        guard let port = outer.locals.firstIndex(of: message.local) else { return board.count(.sendFailed) }
         if answers.isFull { flush() }
         unsafe message.octets.withUnsafeBytes { octets in
             unsafe append(octets, from: message.local, to: message.remote, isMarked: marked[port] && !message.isBare, port)
@@ -189,12 +200,40 @@ package struct Door<Port: PacketPort & ~Copyable>: ~Copyable {
     }
 
     private mutating func flush() {
+        for index in 0..<answers.count where answers[index].length > 0 { cut(index) }
         do throws(SystemError) {
             try ports.distribute(&answers, sent: { _ in }, lost: { _ in board.count(.sendFailed) })
+            try ports.distribute(&pieces, sent: { _ in }, lost: { _ in board.count(.sendFailed) })
         } catch {
             answers.removeAll()
+            pieces.removeAll()
             fail(.max, error)
         }
+    }
+
+    /// Cuts a message that is longer than its outer packet may be (features.md DP-5); its entry is empty afterwards.
+    private mutating func cut(_ index: Int) {
+        let entry = answers[index]
+        let port = Int(truncatingIfNeeded: entry.tag & 0xff)
+        let family = entry.peer.address.family
+        guard let whole = outer.whole(family), encapsulatedMTUs.indices.contains(port),
+            let cut = OuterFragmentation(payload: entry.length + 8, isIPv6: family == .ipv6, mtu: encapsulatedMTUs[port])
+        else { return }
+        guard cut.count <= pieces.capacity - pieces.count else { return board.count(.noRoom) }
+        let datagram = unsafe PacketView(answers.slot(index)).part(entry.start - 8, entry.length + 8)
+        OuterFragmentation.writeUDPHeader(datagram, from: entry.local, to: entry.peer)
+        identification &+= 1
+        let header = OuterHeader(
+            source: entry.local.address, destination: entry.peer.address, ipProtocol: 17, trafficClass: entry.trafficClass,
+            identification: identification)
+        for number in 0..<cut.count {
+            guard let place = pieces.append(length: pieces.room) else { break }
+            let size = cut.write(number, of: datagram, header, to: unsafe PacketView(pieces.octets(place)))
+            _ = pieces.place(place, start: pieces[place].start, length: size)
+            pieces[place].peer = entry.peer
+            pieces[place].tag = UInt64(whole)
+        }
+        _ = answers.place(index, start: entry.start, length: 0)
     }
 
     private mutating func fail(_ port: UInt64, _ error: SystemError) {

@@ -7,9 +7,9 @@ package struct PortRow<Port: PacketPort & ~Copyable>: ~Copyable, @unchecked Send
     package let capacity: Int
     package private(set) var count = 0
 
-    /// Room for `capacity` ports, 32 at most.
+    /// Room for `capacity` ports, 64 at most.
     package init(capacity: Int) {
-        self.capacity = min(max(capacity, 1), 32)
+        self.capacity = min(max(capacity, 1), 64)
         unsafe ports = .allocate(capacity: self.capacity)
     }
 
@@ -50,8 +50,11 @@ package struct PortRow<Port: PacketPort & ~Copyable>: ~Copyable, @unchecked Send
         _ batch: inout Batch, sent: (borrowing Batch.Entry) -> Void, lost: (borrowing Batch.Entry) -> Void
     ) throws(SystemError) {
         guard !batch.isEmpty else { return }
-        if count == 1 {
-            let end = try send(0, batch, from: 0)
+        // Which ports the batch is for, and whether it is one alone: nearly always
+        var wanted: UInt64 = 0
+        for index in 0..<batch.count where batch[index].length > 0 { wanted |= 1 << (batch[index].tag & 63) }
+        if count == 1 || wanted.nonzeroBitCount == 1 {
+            let end = try send(count == 1 ? 0 : wanted.trailingZeroBitCount, batch, from: 0)
             for index in 0..<batch.count where batch[index].length > 0 {
                 if index < end { sent(batch[index]) } else { lost(batch[index]) }
             }
@@ -59,7 +62,7 @@ package struct PortRow<Port: PacketPort & ~Copyable>: ~Copyable, @unchecked Send
             return
         }
         // Each port in turn sees a batch in which only its own entries have a length
-        for port in 0..<count {
+        for port in 0..<count where wanted & (1 << UInt64(port)) != 0 {
             var saved = InlineArray<1024, (start: Int, length: Int)>(repeating: (0, 0))
             var own = 0
             for index in 0..<batch.count {

@@ -26,12 +26,12 @@ final class Handover<Content: ~Copyable & Sendable>: Sendable {
 
 /// A worker, and what it waits on.
 struct WorkerThread: ~Copyable, Sendable {
-    var worker: Worker<UDPPort, TUNPort>
+    var worker: Worker<DatagramPort, TUNPort>
     var poller: Poller
     let bell: Bell
 
     /// Watches all ports; their tokens are their bits.
-    init(_ worker: consuming Worker<UDPPort, TUNPort>, _ poller: consuming Poller, _ bell: Bell) throws(SystemError) {
+    init(_ worker: consuming Worker<DatagramPort, TUNPort>, _ poller: consuming Poller, _ bell: Bell) throws(SystemError) {
         self.worker = worker
         self.poller = poller
         self.bell = bell
@@ -55,11 +55,11 @@ struct WorkerThread: ~Copyable, Sendable {
 
 /// The door, and what it waits on.
 struct DoorThread: ~Copyable, Sendable {
-    var door: Door<UDPPort>
+    var door: Door<DatagramPort>
     var poller: Poller
     let bell: Bell
 
-    init(_ door: consuming Door<UDPPort>, _ poller: consuming Poller, _ bell: Bell) throws(SystemError) {
+    init(_ door: consuming Door<DatagramPort>, _ poller: consuming Poller, _ bell: Bell) throws(SystemError) {
         self.door = door
         self.poller = poller
         self.bell = bell

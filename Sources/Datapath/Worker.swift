@@ -24,14 +24,17 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
     private let bells: [Bell]
     private let incomingOuter: [PacketRing]
     private let incomingInner: [PacketRing]
+    /// Outer ports that packets come in by.
+    private let receiving: Int
     /// Ports that failed and are left alone: bit i an outer, bit 32 + i an inner one.
     private var broken: UInt64 = 0
 
     /// `bells`: of all threads, the door's last.
     init(
-        core: consuming WorkerCore, outer: consuming PortRow<Outer>, inner: consuming PortRow<Inner>, batchSize: Int, rings: RingMemory,
-        mailbox: Mailbox, bells: [Bell]
+        core: consuming WorkerCore, outer: consuming PortRow<Outer>, receiving: Int, inner: consuming PortRow<Inner>, batchSize: Int,
+        rings: RingMemory, mailbox: Mailbox, bells: [Bell]
     ) {
+        self.receiving = min(receiving, outer.count, OuterPorts.most)
         let index = core.index
         incomingOuter = (0...rings.workers).filter { $0 != index }.map { rings.outer(from: $0, to: index) }
         incomingInner = (0..<rings.workers).filter { $0 != index }.map { rings.inner(from: $0, to: index) }
@@ -59,7 +62,7 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
         var more: UInt64 = 0
         obey()
         takeOver(now)
-        for port in 0..<outer.count where ready & ~broken & (1 << UInt64(port)) != 0 {
+        for port in 0..<receiving where ready & ~broken & (1 << UInt64(port)) != 0 {
             if fromOutside(port, now) { more |= 1 << UInt64(port) }
         }
         for port in 0..<inner.count where ready & ~broken & (1 << UInt64(32 + port)) != 0 {
@@ -125,6 +128,7 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
         for ring in incomingOuter where !ring.isEmpty {
             received.removeAll()
             for _ in 0..<ring.drain(into: &received) { core.sad.count(.noRoom) }
+            for index in 0..<received.count { received[index].trafficClass = UInt8(truncatingIfNeeded: received[index].tag) }
             admitReceived(isRelayed: true, now)
         }
         for ring in incomingInner where !ring.isEmpty {
@@ -246,7 +250,7 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
 
     /// What a poller waits on, with the ports' bits.
     package var descriptors: [(bit: Int, descriptor: Int32)] {
-        (0..<outer.count).map { (bit: $0, descriptor: outer.descriptor($0)) }
+        (0..<receiving).map { (bit: $0, descriptor: outer.descriptor($0)) }
             + (0..<inner.count).map { (bit: 32 + $0, descriptor: inner.descriptor($0)) }
     }
 
@@ -257,15 +261,15 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
 extension Control {
     /// Worker `index` over ports of one's own: how `Datapath` makes them over sockets and devices, and tests over memory.
     package func worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyable>(
-        _ index: Int, outer: consuming PortRow<Outer>, inner: consuming PortRow<Inner>, gateways: [Endpoint],
+        _ index: Int, outer: consuming PortRow<Outer>, ports: OuterPorts, inner: consuming PortRow<Inner>,
         sources: [(ipv4: UInt128, ipv6: UInt128)], rings: RingMemory, batchSize: Int
     ) -> Worker<Outer, Inner> {
         let mailbox = mailboxes[index]
         let core = WorkerCore(
-            index: index, sad: SAD(worker: index, board: mailbox.board, forbidden: gateways.map(\.address)), rings: rings, routes: routes,
-            sources: sources, gateways: gateways)
+            index: index, sad: SAD(worker: index, board: mailbox.board, forbidden: Set(ports.locals.map(\.address)).sorted()), rings: rings,
+            routes: routes, sources: sources, ports: ports)
         return Worker(
-            core: core, outer: outer, inner: inner, batchSize: batchSize, rings: rings, mailbox: mailbox,
+            core: core, outer: outer, receiving: ports.locals.count, inner: inner, batchSize: batchSize, rings: rings, mailbox: mailbox,
             bells: mailboxes.map(\.bell) + [doorBell])
     }
 }

@@ -22,9 +22,12 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
     private let routes: UnsafeMutablePointer<Unmanaged<InnerRoutes>>
     private let sources: UnsafeMutablePointer<(ipv4: UInt128, ipv6: UInt128)>
     let interfaces: Int
-    // Our ends on port 4500, by outer port
-    private let gateways: UnsafeMutablePointer<Endpoint>
-    private let gatewayCount: Int
+    // Our ends, by outer port, and the ports that take whole packets (below 0: none)
+    private let locals: UnsafeMutablePointer<Endpoint>
+    private let localCount: Int
+    private let wholeIPv4: Int
+    private let wholeIPv6: Int
+    private let reassembles: Bool
     // Room for one ICMP message
     private let reply: UnsafeMutableRawPointer
     /// Threads that found something in a ring this pass and must be woken: bit = number, the door is bit `workers`; up to 65 of them.
@@ -39,7 +42,7 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
     /// `sources`: for each interface our address of each family, from which ICMP messages come; 0 where there is none.
     package init(
         index: Int, sad: consuming SAD, rings: RingMemory, routes: [InnerRoutes], sources: [(ipv4: UInt128, ipv6: UInt128)],
-        gateways: [Endpoint]
+        ports: OuterPorts
     ) {
         self.index = index
         self.sad = sad
@@ -57,9 +60,12 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
             unsafe (self.routes + number).initialize(to: Unmanaged.passUnretained(routes[number]))
             unsafe (self.sources + number).initialize(to: sources[number])
         }
-        gatewayCount = gateways.count
-        unsafe self.gateways = .allocate(capacity: max(gateways.count, 1))
-        for (number, gateway) in gateways.enumerated() { unsafe (self.gateways + number).initialize(to: gateway) }
+        localCount = ports.locals.count
+        unsafe locals = .allocate(capacity: max(ports.locals.count, 1))
+        for (number, local) in ports.locals.enumerated() { unsafe (locals + number).initialize(to: local) }
+        wholeIPv4 = ports.wholeIPv4 ?? -1
+        wholeIPv6 = ports.wholeIPv6 ?? -1
+        reassembles = ports.reassembles
         unsafe reply = .allocate(byteCount: PacketTooBig.longestIPv6, alignment: 16)
     }
 
@@ -68,7 +74,7 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
         unsafe innerRings.deallocate()
         unsafe routes.deallocate()
         unsafe sources.deallocate()
-        unsafe gateways.deallocate()
+        unsafe locals.deallocate()
         unsafe reply.deallocate()
     }
 
@@ -117,6 +123,10 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
     /// One datagram: ours is opened, others' go to their thread.
     @_noLocks
     private mutating func admit(_ packet: PacketView, _ entry: Batch.Entry, isRelayed: Bool, now: Instant) -> SAD.Delivery? {
+        guard reassembles || !entry.wasFragmented else {
+            sad.count(.outerFragment)
+            return nil
+        }
         if packet.count < 8 {
             sad.count(packet.count == 1 && packet.u8(0) == 0xff ? .keepalive : .notESP)
             return nil
@@ -124,6 +134,11 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
         let spi = packet.u32(0)
         let owner = Int(truncatingIfNeeded: spi & 0x3f)
         if spi == 0 {
+            // No IKE comes without UDP
+            guard entry.local.port != 0 else {
+                sad.count(.notESP)
+                return nil
+            }
             handOver(packet, entry, to: workers, isRelayed: isRelayed)
             return nil
         }
@@ -132,7 +147,7 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
             return nil
         }
         do throws(Drop) {
-            return try sad.open(packet, from: entry.peer, at: entry.local, now: now)
+            return try sad.open(packet, from: entry.peer, at: entry.local, trafficClass: entry.trafficClass, now: now)
         } catch {
             return nil
         }
@@ -144,7 +159,7 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
             sad.count(.misrouted)
             return
         }
-        guard unsafe outerRings[thread].push(packet, tag: 0, peer: entry.peer, local: entry.local) else {
+        guard unsafe outerRings[thread].push(packet, tag: UInt64(entry.trafficClass), peer: entry.peer, local: entry.local) else {
             sad.count(.ringFull)
             return
         }
@@ -196,13 +211,27 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
                 switch departure {
                 case .whole(let slot):
                     let prefix = sad.prefixLength(slot: slot)
+                    let mark = sad.outerTrafficClass(TrafficClass.of(octets, isIPv6: packet.isIPv6), tunnel: target.tunnel)
+                    let cut = outerCut(slot: slot, inner: packet.length)
+                    if let cut {
+                        guard cut.count <= pieces.capacity else { throw count(.noRoom) }
+                        guard cut.count <= pieces.capacity &- pieces.count else { return false }
+                    }
                     length = try sad.seal(
                         slot: slot, unsafe PacketView(batch.slot(place)), offset: entry.start, length: packet.length, nextHeader: packet.nextHeader)
                     start = entry.start &- prefix
-                    address(&batch, place, tunnel: target.tunnel, inner: packet.length)
+                    address(&batch, place, tunnel: target.tunnel, inner: packet.length, mark: mark)
+                    if let cut {
+                        let sealed = unsafe PacketView(batch.slot(place))
+                        cutOuter(cut, sealed, start: start, length: length, &pieces, tunnel: target.tunnel, inner: packet.length, mark: mark)
+                        length = 0
+                    }
                 case .fragments(let slot, let plan):
-                    guard plan.count <= pieces.capacity else { throw count(.noRoom) }
-                    guard plan.count <= pieces.capacity &- pieces.count else { return false }
+                    // Each piece may be cut again outside
+                    let cuts = outerCut(slot: slot, inner: sad.ipMTU(ofTunnel: target.tunnel))?.count ?? 0
+                    let needed = plan.count &* (1 &+ cuts)
+                    guard needed <= pieces.capacity else { throw count(.noRoom) }
+                    guard needed <= pieces.capacity &- pieces.count else { return false }
                     cut(plan, octets, &pieces, slot: slot, target: target)
                 case .refused(let replyLength):
                     if let answer = replies.append(length: replyLength) {
@@ -248,6 +277,7 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
 
     @_noLocks
     private mutating func cut(_ plan: Fragmentation, _ octets: PacketView, _ pieces: inout Batch, slot: Int, target: RouteTarget) {
+        let mark = sad.outerTrafficClass(TrafficClass.of(octets, isIPv6: false), tunnel: target.tunnel)
         var number = 0
         while number < plan.count {
             // One slot holds ip-mtu octets at the most
@@ -257,31 +287,80 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
             number &+= 1
             do throws(Drop) {
                 guard length > 0 else { throw count(.noRoom) }
+                let outer = outerCut(slot: slot, inner: length)
                 let total = try sad.seal(slot: slot, unsafe PacketView(pieces.slot(place)), offset: entry.start, length: length, nextHeader: 4)
-                _ = pieces.place(place, start: entry.start &- sad.prefixLength(slot: slot), length: total)
-                address(&pieces, place, tunnel: target.tunnel, inner: length)
+                let start = entry.start &- sad.prefixLength(slot: slot)
+                _ = pieces.place(place, start: start, length: total)
+                address(&pieces, place, tunnel: target.tunnel, inner: length, mark: mark)
+                if let outer {
+                    let sealed = unsafe PacketView(pieces.slot(place))
+                    cutOuter(outer, sealed, start: start, length: total, &pieces, tunnel: target.tunnel, inner: length, mark: mark)
+                    _ = pieces.place(place, start: start, length: 0)
+                }
             } catch {
                 pieces.removeLast()
             }
         }
     }
 
+    /// How the outer packet is cut; nil where it fits, or where nothing could send the pieces.
+    @_noLocks
+    private func outerCut(slot: Int, inner: Int) -> OuterFragmentation? {
+        guard let cut = sad.outerFragmentation(slot: slot, inner: inner) else { return nil }
+        return wholePort(isIPv6: sad.peer(ofTunnel: sad.tunnel(ofSlot: slot)).address.isIPv6) < 0 ? nil : cut
+    }
+
+    @_noLocks
+    private func wholePort(isIPv6: Bool) -> Int { isIPv6 ? wholeIPv6 : wholeIPv4 }
+
+    /// Cuts a sealed packet, which lies at `start` of its slot, into packets with outer headers of our own (features.md DP-5). There is room for them.
+    @_noLocks
+    private mutating func cutOuter(
+        _ cut: OuterFragmentation, _ slot: PacketView, start: Int, length: Int, _ pieces: inout Batch, tunnel: Int, inner: Int, mark: UInt8
+    ) {
+        let peer = sad.peer(ofTunnel: tunnel)
+        let local = sad.local(ofTunnel: tunnel)
+        let udp = peer.port == 0 ? 0 : 8
+        let payload = slot.part(start &- udp, length &+ udp)
+        if udp > 0 { OuterFragmentation.writeUDPHeader(payload, from: local, to: peer) }
+        let isIPv6 = peer.address.isIPv6
+        let header = OuterHeader(
+            source: local.address, destination: peer.address, ipProtocol: udp > 0 ? 17 : 50, trafficClass: mark,
+            identification: sad.nextIdentification())
+        var number = 0
+        while number < cut.count {
+            guard let place = pieces.append(length: pieces.room) else { return sad.count(.noRoom) }
+            let size = cut.write(number, of: payload, header, to: unsafe PacketView(pieces.octets(place)))
+            _ = pieces.place(place, start: pieces[place].start, length: size)
+            pieces[place].peer = peer
+            // The first fragment stands for the packet when it is counted
+            pieces[place].tag = Self.tag(port: wholePort(isIPv6: isIPv6), tunnel: number == 0 ? tunnel : Self.noTunnel, inner: inner)
+            number &+= 1
+        }
+    }
+
     /// Gives an entry its way out, and the tag by which it is counted once sent: inner octets, tunnel, outer port.
     @_noLocks
-    private func address(_ batch: inout Batch, _ place: Int, tunnel: Int, inner: Int) {
+    private func address(_ batch: inout Batch, _ place: Int, tunnel: Int, inner: Int, mark: UInt8) {
         let local = sad.local(ofTunnel: tunnel)
         var port = 0
-        while port < gatewayCount {
-            if unsafe gateways[port].port == local.port, unsafe gateways[port].address.value == local.address.value { break }
+        while port < localCount {
+            if unsafe locals[port].port == local.port, unsafe locals[port].address.value == local.address.value { break }
             port &+= 1
         }
-        if port == gatewayCount { port = 0 }
+        if port == localCount { port = 0 }
         batch[place].peer = sad.peer(ofTunnel: tunnel)
         batch[place].local = local
-        batch[place].trafficClass = 0
+        batch[place].trafficClass = mark
         batch[place].segmentSize = 0
-        batch[place].tag =
-            UInt64(truncatingIfNeeded: port) | UInt64(truncatingIfNeeded: tunnel) << 8 | UInt64(truncatingIfNeeded: inner) << 40
+        batch[place].tag = Self.tag(port: port, tunnel: tunnel, inner: inner)
+    }
+
+    private static var noTunnel: Int { @_noLocks get { 0xffff_ffff } }
+
+    @_noLocks
+    private static func tag(port: Int, tunnel: Int, inner: Int) -> UInt64 {
+        UInt64(truncatingIfNeeded: port) | UInt64(truncatingIfNeeded: tunnel) << 8 | UInt64(truncatingIfNeeded: inner) << 40
     }
 
     /// Counts a departure that a port took, by its tag.

@@ -19,12 +19,16 @@ package enum Drop: Error, CaseIterable, Sendable {
     case keepalive
     /// Neither IKE nor ESP could be.
     case notESP
+    /// An outer packet that came in fragments, and reassembly is not configured (features.md DP-6).
+    case outerFragment
     /// From outside: an inner header that breaks its RFC; from the private side likewise.
     case malformed
     /// The inner source is none of the session's addresses (threats.md P29).
     case spoofedSource
     /// The inner destination is an address the gateway itself listens on (threats.md C14).
     case gatewayAddress
+    /// Congestion was met by a packet whose sender cannot be told (RFC 6040 section 4.2).
+    case congestion
     /// The selectors of the SA do not admit the packet.
     case selectors
     /// A fragment that a selector with ports cannot judge, or one made to slip past (threats.md P31, RFC 1858).
@@ -73,6 +77,8 @@ package enum Drop: Error, CaseIterable, Sendable {
         case .malformed: "malformed"
         case .spoofedSource: "spoofed-source"
         case .gatewayAddress: "gateway-address"
+        case .congestion: "congestion"
+        case .outerFragment: "outer-fragment"
         case .selectors: "selectors"
         case .fragment: "fragment"
         case .noRoute: "no-route"

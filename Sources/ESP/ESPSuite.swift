@@ -14,6 +14,19 @@ package struct ESPSuite: Hashable, Sendable {
     /// SPI and sequence number.
     package static var headerLength: Int { @_noLocks get { 8 } }
 
+    /// Octets of the ESP packet that so many inner octets become.
+    @_noLocks
+    package func sealedLength(of length: Int) -> Int {
+        prefixLength &+ length &+ padLength(of: length) &+ 2 &+ protection.icvLength
+    }
+
+    /// Padding behind so many inner octets: the trailer ends on a multiple of the block and of four octets (RFC 4303 section 2.4).
+    @_noLocks
+    func padLength(of length: Int) -> Int {
+        let alignment = max(protection.blockLength, 4)
+        return (alignment &- (length &+ 2) % alignment) % alignment
+    }
+
     /// Octets before the inner packet: ESP header and IV.
     package var prefixLength: Int { @_noLocks get { 8 &+ protection.ivLength } }
     /// The most octets that may follow the inner packet: padding, its length, next header, ICV.

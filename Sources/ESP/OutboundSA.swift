@@ -59,9 +59,7 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
     package mutating func seal(_ buffer: PacketView, offset: Int, length: Int, nextHeader: UInt8) throws(Drop) -> Int {
         let protection = suite.protection
         let prefix = suite.prefixLength
-        // RFC 4303 section 2.4: the trailer ends on a multiple of the block and of four octets
-        let alignment = max(protection.blockLength, 4)
-        let padLength = (alignment &- (length &+ 2) % alignment) % alignment
+        let padLength = suite.padLength(of: length)
         let textLength = length &+ padLength &+ 2
         let total = prefix &+ textLength &+ protection.icvLength
         guard length >= 0, length <= 0xffff, buffer.holds(offset &- prefix, total) else { throw .noRoom }

@@ -39,12 +39,14 @@ package struct SAD: ~Copyable, @unchecked Sendable {
     private let forbiddenCount: Int
     private var notices = InlineArray<32, Notice>(repeating: Notice(kind: .moved, index: -1))
     package private(set) var noticeCount = 0
-    // For packets whose DF bit is cleared
-    private var identification: UInt16 = 0
+    // For packets whose DF bit is cleared, and for outer ones
+    private var identification: UInt32
 
     /// A database as large as its board. `forbidden`: the gateways' own addresses.
     package init(worker: Int, board: CounterBoard, forbidden: [IPAddress]) {
         self.worker = worker
+        // Workers send between the same hosts: each has numbers of its own
+        identification = UInt32(truncatingIfNeeded: worker & 0x3f) &* 0x0400_0401
         self.board = board
         unsafe saCells = board.sas
         unsafe tunnelCells = board.tunnels
@@ -75,9 +77,11 @@ package struct SAD: ~Copyable, @unchecked Sendable {
     // MARK: From outside
 
     /// Opens an ESP packet in place and judges what was in it: everything between the wire and the TUN device. `packet` reaches from SPI to ICV.
-    /// A refusal is counted here.
+    /// `trafficClass` is the outer header's. A refusal is counted here.
     @_noLocks
-    package mutating func open(_ packet: PacketView, from peer: Endpoint, at local: Endpoint, now: Instant) throws(Drop) -> Delivery {
+    package mutating func open(
+        _ packet: PacketView, from peer: Endpoint, at local: Endpoint, trafficClass: UInt8, now: Instant
+    ) throws(Drop) -> Delivery {
         let spi = packet.u32(0)
         let slot = Int(truncatingIfNeeded: spi >> 6 & 0x3_ffff)
         guard packet.count >= 8, slot < slotCapacity, spi != 0, unsafe spis[slot] == spi else {
@@ -85,7 +89,7 @@ package struct SAD: ~Copyable, @unchecked Sendable {
             throw packet.count >= 8 ? .unknownSPI : .notESP
         }
         do throws(Drop) {
-            return try open(packet, slot: slot, from: peer, at: local, now: now)
+            return try open(packet, slot: slot, from: peer, at: local, trafficClass: trafficClass, now: now)
         } catch {
             refuse(error, tunnel: unsafe pairs[slot].tunnel)
             throw error
@@ -93,7 +97,9 @@ package struct SAD: ~Copyable, @unchecked Sendable {
     }
 
     @_noLocks
-    private mutating func open(_ packet: PacketView, slot: Int, from peer: Endpoint, at local: Endpoint, now: Instant) throws(Drop) -> Delivery {
+    private mutating func open(
+        _ packet: PacketView, slot: Int, from peer: Endpoint, at local: Endpoint, trafficClass: UInt8, now: Instant
+    ) throws(Drop) -> Delivery {
         guard unsafe pairs[slot].mayOpen else {
             tellHardLimit(slot)
             throw .exhausted
@@ -117,10 +123,16 @@ package struct SAD: ~Copyable, @unchecked Sendable {
         guard unsafe tunnels[tunnel].owns(header.source, isIPv6: header.isIPv6) else { throw .spoofedSource }
         guard !isForbidden(header) else { throw .gatewayAddress }
         try unsafe pairs[slot].table.admitsInbound(header, inner)
+        guard
+            let mark = TrafficClass.inner(
+                TrafficClass.of(inner, isIPv6: header.isIPv6), outer: trafficClass,
+                copiesDSCP: unsafe tunnels[tunnel].settings.copiesOuterDSCP)
+        else { throw .congestion }
         guard unsafe pairs[slot].mayDeliver(header.length) else {
             tellHardLimit(slot)
             throw .exhausted
         }
+        TrafficClass.set(mark, in: inner, isIPv6: header.isIPv6)
         clamp(header, inner, tunnel)
 
         let octets = UInt64(truncatingIfNeeded: header.length)
@@ -134,7 +146,10 @@ package struct SAD: ~Copyable, @unchecked Sendable {
 
     @_noLocks
     private mutating func follow(_ tunnel: Int, to peer: Endpoint, at local: Endpoint) {
-        guard unsafe tunnels[tunnel].settings.followsPeer, unsafe !tunnels[tunnel].isPeer(peer) else { return }
+        // Port 0 stands for ESP without UDP: a peer behind a NAT cannot have gone over to that
+        guard unsafe tunnels[tunnel].settings.followsPeer, unsafe !tunnels[tunnel].isPeer(peer),
+            unsafe (peer.port == 0) == (tunnels[tunnel].peer.port == 0)
+        else { return }
         unsafe tunnels[tunnel].peer = peer
         unsafe tunnels[tunnel].local = local
         _ = tell(.moved, tunnel)
@@ -204,7 +219,7 @@ package struct SAD: ~Copyable, @unchecked Sendable {
     }
 
     @_noLocks
-    mutating func nextIdentification() -> UInt16 {
+    package mutating func nextIdentification() -> UInt32 {
         identification &+= 1
         return identification
     }

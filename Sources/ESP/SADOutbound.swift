@@ -32,7 +32,8 @@ extension SAD {
             // DP-4: what IPv6 must be able to send passes whole
             if packet.isIPv6, packet.length <= 1280 { return .whole(slot: slot) }
             if !packet.isIPv6, !packet.mayNotFragment || settings.clearDF {
-                guard let plan = Fragmentation(packet, octets, mtu: settings.ipMTU, identification: nextIdentification()) else {
+                guard let plan = Fragmentation(packet, octets, mtu: settings.ipMTU, identification: UInt16(truncatingIfNeeded: nextIdentification()))
+                else {
                     throw .tooBig
                 }
                 return .fragments(slot: slot, plan)
@@ -86,8 +87,8 @@ extension SAD {
             : tunnels[tunnel].limitIPv4.admits(settings.fragmentationNeededCount, per: settings.fragmentationNeededInterval, now: now)
         guard admitted else { return nil }
         let length = PacketTooBig.write(
-            // In the client's name: from an address of our own it would be a martian to the kernel that has to pass it on
-            to: reply, about: packet, octets, from: packet.destination,
+            // An interface without an address of the family has the client's name only
+            to: reply, about: packet, octets, from: from == 0 ? packet.destination : from,
             mtu: packet.isIPv6 ? settings.advertisedIPv6MTU : settings.ipMTU)
         return length > 0 ? length : nil
     }
@@ -120,9 +121,28 @@ extension SAD {
     @_noLocks
     package func prefixLength(slot: Int) -> Int { unsafe pairs[slot].outbound.suite.prefixLength }
 
+    /// How the outer packet of so many inner octets is cut; nil: it leaves whole (features.md DP-5).
+    @_noLocks
+    package func outerFragmentation(slot: Int, inner length: Int) -> OuterFragmentation? {
+        let tunnel = unsafe pairs[slot].tunnel
+        let limit = unsafe tunnels[tunnel].settings.encapsulatedMTU
+        guard limit > 0 else { return nil }
+        let peer = unsafe tunnels[tunnel].peer
+        let sealed = unsafe pairs[slot].outbound.suite.sealedLength(of: length)
+        return OuterFragmentation(payload: sealed &+ (peer.port == 0 ? 0 : 8), isIPv6: peer.address.isIPv6, mtu: limit)
+    }
+
+    /// The traffic class of the outer packet around one with this class (DP-8).
+    @_noLocks
+    package func outerTrafficClass(_ inner: UInt8, tunnel: Int) -> UInt8 {
+        TrafficClass.outer(inner: inner, fixedDSCP: unsafe tunnels[tunnel].settings.outerDSCP)
+    }
+
     /// The tunnel of a slot, and where it sends.
     @_noLocks
     package func tunnel(ofSlot slot: Int) -> Int { unsafe pairs[slot].tunnel }
+    @_noLocks
+    package func ipMTU(ofTunnel tunnel: Int) -> Int { unsafe tunnels[tunnel].settings.ipMTU }
     @_noLocks
     package func peer(ofTunnel tunnel: Int) -> Endpoint { unsafe tunnels[tunnel].peer }
     @_noLocks

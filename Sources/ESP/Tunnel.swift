@@ -86,7 +86,7 @@ package struct Tunnel: ~Copyable, @unchecked Sendable {
 
 extension IPAddress {
     /// For the packet path, where `==` of an enum of another module may not be called.
-    var isIPv6: Bool {
+    package var isIPv6: Bool {
         @_noLocks get {
             switch family {
             case .ipv4: false

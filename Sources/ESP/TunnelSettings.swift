@@ -6,6 +6,12 @@ package struct TunnelSettings: Hashable, Sendable {
     package var ipMTU = 1400
     /// Larger IPv4 packets are fragmented although DF is set.
     package var clearDF = false
+    /// Largest outer packet, octets (DP-5); 0: the outer path's.
+    package var encapsulatedMTU = 0
+    /// DSCP of outer packets, 0 to 63; below 0: the inner packet's (DP-8).
+    package var outerDSCP = -1
+    /// Whether inner packets from the client take the DSCP of their outer ones.
+    package var copiesOuterDSCP = false
     /// Largest TCP segment of either direction, octets; 0: left alone.
     package var maximumSegmentIPv4 = 1360
     package var maximumSegmentIPv6 = 1340
@@ -50,6 +56,9 @@ extension TunnelSettings {
         self.init()
         ipMTU = template.ipMTU
         clearDF = template.clearDFBit
+        encapsulatedMTU = template.encapsulatedIPMTU ?? 0
+        outerDSCP = template.dscp ?? -1
+        copiesOuterDSCP = template.copiesTrafficClassUponDecapsulation
         maximumSegmentIPv4 = template.maximumSegmentSize(.ipv4)
         maximumSegmentIPv6 = template.maximumSegmentSize(.ipv6)
         fragmentationNeededCount = template.fragmentationRequired.isEnabled ? template.fragmentationRequired.messageCount : 0

@@ -38,6 +38,7 @@ package final class Gateway: Service {
     let logger: Logger
     let gatewayLog: GatewayLog
     let current: Mutex<Configuration>
+    let expiry: ExpiryReminder
     /// Gateways as they are since the last reload.
     let served: Mutex<[IPAddress: GatewayRuntime]>
     let reloading = ReloadGate()
@@ -75,6 +76,8 @@ package final class Gateway: Service {
         self.metrics = metrics
         self.ready = ready
         current = Mutex(configuration)
+        let warning = configuration.pki.certificateExpiration
+        expiry = ExpiryReminder(lead: warning.before, repetition: warning.repetition, certificates.watched) { log.certificateEnds($0, at: $1) }
         served = Mutex(plan.gateways)
         parts = try Self.assemble(plan, addresses: addresses, store: store, log: log)
     }
@@ -161,6 +164,7 @@ package final class Gateway: Service {
     private func serve(_ server: ManagementServer) async {
         let tasks = parts.engines.map { engine in Task { await engine.run() } }
         let events = Task { await self.takeEvents() }
+        let expiry = Task { await self.expiry.run() }
         let management = Task {
             do {
                 try await server.run()
@@ -183,6 +187,7 @@ package final class Gateway: Service {
         await management.value
         parts.datapath.stop()
         events.cancel()
+        expiry.cancel()
         for task in tasks { task.cancel() }
         for engine in parts.engines { await engine.stop() }
         await parts.certificateThreads.stop()

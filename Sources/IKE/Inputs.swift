@@ -124,6 +124,8 @@ package struct ChildSA: Equatable, Sendable {
     package var supersedes: UInt32?
     /// We asked for it: the client was ready to receive before it answered, so traffic to it changes over at once (RFC 7296 section 2.8).
     package var isOutboundReady = false
+    /// ESP goes inside UDP (RFC 3948); else it is an IP protocol of its own.
+    package var isEncapsulated = true
 }
 
 /// Traffic in one direction after which a Child SA is to be replaced.

@@ -10,6 +10,11 @@ package struct NATState: Hashable, Sendable {
     package var peerBehindNAT: Bool
     /// Our address was changed on the way to the peer.
     package var weBehindNAT: Bool
+
+    /// Whether ESP must go inside UDP: a NAT is on the way (RFC 7296 section 2.23), or the policy wants it of everyone (features.md X-9).
+    func needsEncapsulation(_ policy: IKEPolicy) -> Bool {
+        policy.natTraversal.force || peerBehindNAT || weBehindNAT
+    }
 }
 
 enum NATDetection {

@@ -21,6 +21,8 @@ package struct Batch: ~Copyable, @unchecked Sendable {
         package var local: Endpoint
         /// The TOS octet or Traffic Class of the outer header: DSCP and ECN.
         package var trafficClass: UInt8
+        /// The kernel put it together from IP fragments (features.md DP-6).
+        package var wasFragmented = false
         /// For whoever works on the batch: a worker's mark between two passes. Ports set it to 0 and never read it.
         package var tag: UInt64
     }
@@ -134,10 +136,13 @@ package struct Batch: ~Copyable, @unchecked Sendable {
     }
 
     /// Takes up what a port has put into the next free slot; at most `slotSize - headroom` octets.
-    mutating func admit(length: Int, segmentSize: Int, peer: Endpoint, local: Endpoint, trafficClass: UInt8) {
+    mutating func admit(
+        length: Int, segmentSize: Int, peer: Endpoint, local: Endpoint, trafficClass: UInt8, wasFragmented: Bool = false
+    ) {
         precondition(count < capacity && length >= 0 && length <= slotSize - headroom, "more than a slot of the batch holds")
         unsafe entries[count] = Entry(
-            start: headroom, length: length, segmentSize: segmentSize, peer: peer, local: local, trafficClass: trafficClass, tag: 0)
+            start: headroom, length: length, segmentSize: segmentSize, peer: peer, local: local, trafficClass: trafficClass,
+            wasFragmented: wasFragmented, tag: 0)
         count += 1
     }
 

@@ -60,6 +60,17 @@ extension Netlink {
         try change(request, "RTM_NEWLINK", "device \(index), IPv6 address generation")
     }
 
+    /// Lets packets in whose source is an address of this host: ICMP messages of ours that a TUN device's owner writes for others. Without it the
+    /// kernel takes them for martians.
+    package mutating func acceptLocalSources(_ index: UInt32) throws(SystemError) {
+        var request = NetlinkRequest(Int(RTM_NEWLINK), flags: Int32(NLM_F_ACK), fixed: Self.linkHeader(index))
+        // IPV4_DEVCONF_ACCEPT_LOCAL of <linux/ip.h>, which cannot be imported beside the C library's <netinet/ip.h>
+        let setting = NetlinkRequest.nested([(23, NetlinkRequest.native(UInt32(1)))])
+        let ipv4 = NetlinkRequest.nested([(Int(IFLA_INET_CONF), setting)])
+        request.attribute(Int(IFLA_AF_SPEC), NetlinkRequest.nested([(Int(AF_INET), ipv4)]))
+        try change(request, "RTM_NEWLINK", "device \(index), accept_local")
+    }
+
     /// Whether this namespace has IPv6 at all (a kernel may be built or started without).
     package func hasIPv6() -> Bool {
         unsafe access("/proc/sys/net/ipv6", F_OK) == 0

@@ -13,7 +13,7 @@ struct MessageVector: ~Copyable, @unchecked Sendable {
     private let controls: UnsafeMutableRawPointer
 
     private static let nameStride = 32
-    /// Room for a traffic class, a segment size and one message more.
+    /// Room for a traffic class, a segment size, a fragment size and one message more.
     private static let controlStride = 96
 
     init(count: Int) {
@@ -50,11 +50,12 @@ struct MessageVector: ~Copyable, @unchecked Sendable {
         unsafe headers[index].msg_hdr.msg_flags = 0
     }
 
-    /// Points message `index` at the octets of an entry.
-    func prepareSend(_ index: Int, _ octets: UnsafeMutableRawBufferPointer, _ entry: Batch.Entry) {
+    /// Points message `index` at the octets of an entry. Raw sockets take a port for the number of a protocol: they get none.
+    func prepareSend(_ index: Int, _ octets: UnsafeMutableRawBufferPointer, _ entry: Batch.Entry, hasPort: Bool) {
         unsafe vectors[index].iov_base = octets.baseAddress
         unsafe vectors[index].iov_len = octets.count
         unsafe headers[index].msg_hdr.msg_namelen = SocketAddress.store(entry.peer, at: names + index * Self.nameStride)
+        if !hasPort { unsafe names.storeBytes(of: 0, toByteOffset: index * Self.nameStride + 2, as: UInt16.self) }
         unsafe headers[index].msg_hdr.msg_flags = 0
         var used = 0
         if entry.trafficClass != 0 {
@@ -92,6 +93,8 @@ struct MessageVector: ~Copyable, @unchecked Sendable {
         var peer: Endpoint?
         var segmentSize = 0
         var trafficClass: UInt8 = 0
+        /// The kernel put it together from IP fragments.
+        var wasFragmented = false
     }
 
     /// Reads the outcome of message `index` after recvmmsg.
@@ -116,6 +119,8 @@ struct MessageVector: ~Copyable, @unchecked Sendable {
                 result.trafficClass = unsafe data.load(as: UInt8.self)
             case (Int32(IPPROTO_IPV6), IPV6_TCLASS) where payload >= 4:
                 result.trafficClass = UInt8(truncatingIfNeeded: unsafe data.load(as: Int32.self))
+            case (Int32(IPPROTO_IP), IP_RECVFRAGSIZE) where payload >= 4, (Int32(IPPROTO_IPV6), IPV6_RECVFRAGSIZE) where payload >= 4:
+                result.wasFragmented = unsafe data.load(as: Int32.self) > 0
             default: break
             }
             unsafe control = gw_cmsg_next(message, current)

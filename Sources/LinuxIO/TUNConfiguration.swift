@@ -34,6 +34,7 @@ extension TUNDevice {
         try netlink.setMTU(index, wanted.mtu)
         try netlink.setQueueLength(index, wanted.queueLength)
         if netlink.hasIPv6() { try netlink.withholdLinkLocalAddress(index) }
+        if wanted.addresses.contains(where: { $0.address.family == .ipv4 }) { try netlink.acceptLocalSources(index) }
         for (address, length) in wanted.addresses { try netlink.addAddress(address, prefixLength: length, to: index) }
         try netlink.setUp(index)
         for (address, _) in wanted.addresses where address.family == .ipv6 { try netlink.awaitDelivery(to: address) }

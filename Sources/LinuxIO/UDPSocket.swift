@@ -27,6 +27,8 @@ package struct UDPOptions: Sendable, Equatable {
     package var sendBuffer = 4 << 20
     /// Whether entries carry the received TOS octet or Traffic Class.
     package var receivesTrafficClass = false
+    /// Whether entries tell that the kernel put them together from IP fragments (features.md DP-6).
+    package var receivesFragmentSize = false
     /// `UDP_GRO`: equal datagrams of one peer arrive as one entry with a `segmentSize`. The batch's room must then be 65,535.
     package var coalesces = false
     /// Packets per system call, 1 to 1024.
@@ -50,21 +52,28 @@ enum UDPSocket {
         let type = Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         let socket = try FileDescriptor(Glibc.socket(domain, type, Int32(IPPROTO_UDP)), "socket", subject)
         let number = socket.rawValue
-        switch local.address.family {
-        case .ipv4:
-            try set(number, Int32(IPPROTO_IP), IP_MTU_DISCOVER, options.pathMTU(.ipv4).rawValue, "IP_MTU_DISCOVER", subject)
-            if options.receivesTrafficClass { try set(number, Int32(IPPROTO_IP), IP_RECVTOS, 1, "IP_RECVTOS", subject) }
-        case .ipv6:
-            try set(number, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1, "IPV6_V6ONLY", subject)
-            try set(number, Int32(IPPROTO_IPV6), IPV6_MTU_DISCOVER, options.pathMTU(.ipv6).rawValue, "IPV6_MTU_DISCOVER", subject)
-            if options.receivesTrafficClass { try set(number, Int32(IPPROTO_IPV6), IPV6_RECVTCLASS, 1, "IPV6_RECVTCLASS", subject) }
-        }
-        try setBuffer(number, SO_RCVBUFFORCE, SO_RCVBUF, options.receiveBuffer, "SO_RCVBUF", subject)
-        try setBuffer(number, SO_SNDBUFFORCE, SO_SNDBUF, options.sendBuffer, "SO_SNDBUF", subject)
+        if local.address.family == .ipv6 { try set(number, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1, "IPV6_V6ONLY", subject) }
+        try prepare(number, local.address.family, options, subject)
         if options.coalesces { try set(number, Int32(IPPROTO_UDP), UDP_GRO, 1, "UDP_GRO", subject) }
         if shared { try set(number, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT", subject) }
         try bind(number, to: local)
         return socket
+    }
+
+    /// What the sockets of all protocols have in common: DF and fragments, what is told of received packets, buffers.
+    static func prepare(_ number: Int32, _ family: AddressFamily, _ options: UDPOptions, _ subject: String) throws(SystemError) {
+        switch family {
+        case .ipv4:
+            try set(number, Int32(IPPROTO_IP), IP_MTU_DISCOVER, options.pathMTU(.ipv4).rawValue, "IP_MTU_DISCOVER", subject)
+            if options.receivesTrafficClass { try set(number, Int32(IPPROTO_IP), IP_RECVTOS, 1, "IP_RECVTOS", subject) }
+            if options.receivesFragmentSize { try set(number, Int32(IPPROTO_IP), IP_RECVFRAGSIZE, 1, "IP_RECVFRAGSIZE", subject) }
+        case .ipv6:
+            try set(number, Int32(IPPROTO_IPV6), IPV6_MTU_DISCOVER, options.pathMTU(.ipv6).rawValue, "IPV6_MTU_DISCOVER", subject)
+            if options.receivesTrafficClass { try set(number, Int32(IPPROTO_IPV6), IPV6_RECVTCLASS, 1, "IPV6_RECVTCLASS", subject) }
+            if options.receivesFragmentSize { try set(number, Int32(IPPROTO_IPV6), IPV6_RECVFRAGSIZE, 1, "IPV6_RECVFRAGSIZE", subject) }
+        }
+        try setBuffer(number, SO_RCVBUFFORCE, SO_RCVBUF, options.receiveBuffer, "SO_RCVBUF", subject)
+        try setBuffer(number, SO_SNDBUFFORCE, SO_SNDBUF, options.sendBuffer, "SO_SNDBUF", subject)
     }
 
     /// Binds, and says what helps when that fails.
@@ -89,7 +98,7 @@ enum UDPSocket {
         unsafe SocketAddress.read { address, length in unsafe gw_getsockname(socket, address, length) }
     }
 
-    private static func set(
+    static func set(
         _ socket: Int32, _ level: Int32, _ option: Int32, _ value: Int32, _ name: String, _ subject: String
     ) throws(SystemError) {
         var value = value

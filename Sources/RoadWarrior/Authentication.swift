@@ -3,56 +3,45 @@ import IKEMessages
 import Wire
 
 extension RoadWarrior {
-    /// HDR, SK {IDi, [N(INITIAL_CONTACT),] [IDr,] AUTH, [CP(CFG_REQUEST),] SAi2, TSi, TSr}  -->  RFC 7296 section 1.2.
+    /// HDR, SK {IDi, [CERT...,] [N(INITIAL_CONTACT),] [CERTREQ,] [IDr,] AUTH, [CP(CFG_REQUEST),] SAi2, TSi, TSr}  -->  RFC 7296 section 1.2.
     mutating func authenticate(at now: Instant, into outputs: inout [Output]) {
-        let auth: [UInt8]
+        let proof: (certificates: [Payload], authentication: AuthenticationPayload)
         do {
-            auth = try authenticationValue(
-                message: initiation.request, otherNonce: initiation.responderNonce, identity: settings.identity, ours: true)
+            proof = try self.proof()
         } catch {
             return close(.cryptography(error), into: &outputs)
         }
-        while offeredSPI < 256 { offeredSPI = settings.entropy.octets(4).reduce(0) { $0 << 8 | UInt32($1) } }
-        var spi: [UInt8] = []
-        spi.append(bigEndian: offeredSPI)
+        offeredSPI = freshSPI()
 
         var payloads: [Payload] = [.initiatorIdentification(settings.identity)]
+        payloads += proof.certificates
         if settings.initialContact { payloads.append(.notify(NotifyPayload(.initialContact))) }
+        if let trust = settings.trust {
+            payloads.append(
+                .certificateRequest(CertificateRequestPayload(encoding: .x509Signature, authorities: trust.authorities)))
+        }
         if let wanted = settings.remoteIdentity { payloads.append(.responderIdentification(wanted)) }
-        payloads.append(
-            .authentication(AuthenticationPayload(method: .sharedKey, data: auth)))
+        payloads.append(.authentication(proof.authentication))
         if let attributes = settings.configuration {
             payloads.append(.configuration(ConfigurationPayload(type: .request, attributes: attributes)))
         }
         payloads += settings.authNotifies.map { .notify($0) }
-        let proposals = settings.espProposals.map {
-            Proposal(number: $0.number, protocolID: $0.protocolID, spi: spi, transforms: $0.transforms)
-        }
-        payloads.append(.securityAssociation(SecurityAssociationPayload(proposals: proposals)))
+        payloads.append(.securityAssociation(SecurityAssociationPayload(proposals: offers(offeredSPI, firstChildOffers))))
         payloads.append(.initiatorTrafficSelectors(TrafficSelectorPayload(selectors: settings.localSelectors)))
         payloads.append(.responderTrafficSelectors(TrafficSelectorPayload(selectors: settings.remoteSelectors)))
         ask(.ikeAuth, payloads, for: .authentication, at: now, into: &outputs)
     }
 
-    /// AUTH of either side, RFC 7296 section 2.15: each signs its own first message, the other's nonce and its own identity.
-    private func authenticationValue(
-        message: [UInt8], otherNonce: [UInt8], identity: IdentificationPayload, ours: Bool
-    ) throws(CryptoError) -> [UInt8] {
-        switch keys {
-        case .some(let keys):
-            if ours {
-                return try Derivation.authentication(
-                    keys.suite.prf, presharedKey: settings.presharedKey.revealed(), message: message,
-                    otherNonce: otherNonce, identity: identity.body, identityKey: keys.initiatorIdentity)
-            }
-            return try Derivation.authentication(
-                keys.suite.prf, presharedKey: settings.presharedKey.revealed(), message: message,
-                otherNonce: otherNonce, identity: identity.body, identityKey: keys.responderIdentity)
-        case .none: throw .unsupported
+    /// The first Child SA has no key exchange of its own, RFC 7296 section 1.2.
+    private var firstChildOffers: [Proposal] {
+        settings.espProposals.map { proposal in
+            Proposal(
+                number: proposal.number, protocolID: proposal.protocolID, spi: proposal.spi,
+                transforms: proposal.transforms.filter { $0.type != .keyExchange })
         }
     }
 
-    /// <--  HDR, SK {IDr, AUTH, [CP(CFG_REPLY),] SAr2, TSi, TSr}, or notifications of errors.
+    /// <--  HDR, SK {IDr, [CERT...,] AUTH, [CP(CFG_REPLY),] SAr2, TSi, TSr}, or notifications of errors.
     mutating func receiveAuthResponse(_ payloads: [Payload], at now: Instant, into outputs: inout [Output]) {
         guard let identity = payloads.responderIdentification, let auth = payloads.authentication else {
             guard let error = payloads.firstError else {
@@ -62,7 +51,7 @@ extension RoadWarrior {
             outputs.append(.refused(refusal))
             return close(.refused(refusal), into: &outputs)
         }
-        if let fault = authenticationFault(identity, auth) {
+        if let fault = authenticationFault(identity, auth, certificates: payloads.certificates) {
             // RFC 7296 section 2.21.2: the responder, who believes the SA to stand, is told in a new exchange.
             ask(
                 .informational, [.notify(NotifyPayload(.authenticationFailed))], for: .authenticationFailed, at: now,
@@ -75,35 +64,20 @@ extension RoadWarrior {
         if behindNAT || settings.natClaim == .behindNAT, encapsulated, let interval = settings.natKeepalive {
             deadlines[.keepalive] = now + interval
         }
-        guard let suite = keys?.suite else { return }
+        guard let suite = ike.keys?.suite else { return }
         outputs.append(.established(established(identity, suite, payloads)))
         if let error = payloads.firstError {
             outputs.append(.refused(Refusal(exchange: .ikeAuth, notify: error, authenticated: true)))
             return
         }
         do {
-            try establishChild(payloads)
+            try establishChild(payloads, at: now)
         } catch {
             violate(error.words, at: now, into: &outputs)
             return
         }
+        deadlines[.ikeRekey] = settings.ikeRekey.map { now + $0 }
         if let facts = child?.facts { outputs.append(.childEstablished(facts)) }
-    }
-
-    /// Why the responder is not who it must be, or nil.
-    private func authenticationFault(_ identity: IdentificationPayload, _ auth: AuthenticationPayload) -> String? {
-        if let wanted = settings.remoteIdentity, wanted.type != identity.type || wanted.data != identity.data {
-            return "it says it is \(identity.words), not \(wanted.words)"
-        }
-        guard auth.method == .sharedKey else { return "it used another authentication method" }
-        do {
-            let expected = try authenticationValue(
-                message: initiation.response, otherNonce: initiation.nonce, identity: identity, ours: false)
-            let right = SecretOctets(copying: expected).isEqual(to: auth.data)
-            return right ? nil : "its AUTH value is wrong; does it know the same key?"
-        } catch {
-            return "cryptography failed: \(error)"
-        }
     }
 
     private func established(
@@ -134,36 +108,25 @@ extension RoadWarrior {
     }
 
     /// Checks the gateway's choice and narrowing (RFC 7296 sections 2.7 and 2.9) and cuts the keys.
-    private mutating func establishChild(_ payloads: [Payload]) throws(Choice.Fault) {
+    private mutating func establishChild(_ payloads: [Payload], at now: Instant) throws(Choice.Fault) {
         guard let proposals = payloads.proposals, let local = payloads.initiatorSelectors,
-            let remote = payloads.responderSelectors, !local.isEmpty, !remote.isEmpty
+            let remote = payloads.responderSelectors, !local.isEmpty, !remote.isEmpty, let keys = ike.keys
         else { throw Choice.Fault(words: "neither a Child SA nor the reason why there is none") }
-        let choice = try Choice.esp(proposals, of: settings.espProposals)
-        guard local.allSatisfy({ selector in settings.localSelectors.contains { $0.covers(selector) } }),
-            remote.allSatisfy({ selector in settings.remoteSelectors.contains { $0.covers(selector) } })
-        else { throw Choice.Fault(words: "selectors that are wider than those asked for") }
+        let choice = try Choice.esp(proposals, of: firstChildOffers)
+        try checkSelectors(local, remote, within: nil)
+        let made: ChildSA
         do {
-            guard let material = try childMaterial(ChildSA.materialLength(choice)) else {
-                throw Choice.Fault(words: "no keys")
-            }
-            child = try ChildSA(
-                choice, inboundSPI: offeredSPI, outboundSPI: choice.spi, material: material, localSelectors: local,
-                remoteSelectors: remote, replayWindow: settings.replayWindow)
-        } catch let fault as Choice.Fault {
-            throw fault
+            let material = try Derivation.childMaterial(
+                keys.suite.prf, derivation: keys.derivation, initiatorNonce: initiation.nonce,
+                responderNonce: initiation.responderNonce, count: ChildSA.materialLength(choice))
+            made = try ChildSA(
+                choice, inboundSPI: offeredSPI, material: material, isInitiator: true, localSelectors: local, remoteSelectors: remote,
+                replayWindow: settings.replayWindow)
         } catch {
             throw Choice.Fault(words: "cryptography failed: \(error)")
         }
-    }
-
-    private func childMaterial(_ count: Int) throws(CryptoError) -> SecretOctets? {
-        switch keys {
-        case .some(let keys):
-            return try Derivation.childMaterial(
-                keys.suite.prf, derivation: keys.derivation, initiatorNonce: initiation.nonce,
-                responderNonce: initiation.responderNonce, count: count)
-        case .none: return nil
-        }
+        children.append(made)
+        use(made, at: now)
     }
 }
 

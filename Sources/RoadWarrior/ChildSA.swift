@@ -3,7 +3,7 @@ import IKEMessages
 import Wire
 
 /// The client's pair of ESP SAs, RFC 4303, packet by packet; shares nothing with the gateway's datapath but the ciphers.
-struct ChildSA: ~Copyable {
+final class ChildSA {
     let inboundSPI: UInt32
     let outboundSPI: UInt32
     let protection: ProtectionSuite
@@ -15,29 +15,32 @@ struct ChildSA: ~Copyable {
     /// The sequence number of the last packet sent, RFC 4303 section 3.3.3.
     var sent: UInt64 = 0
     private(set) var received: ReceivedSequences
+    /// Our Delete is under way.
+    var isClosing = false
+    /// Our SPI of the Child SA that a rekey of the gateway made in its place.
+    var successor: UInt32?
 
-    /// Cuts KEYMAT (RFC 7296 section 2.17): the initiator's encryption and integrity keys, then the responder's.
+    /// Cuts KEYMAT (RFC 7296 section 2.17): the encryption and integrity keys of the initiator of the exchange, then the responder's.
     init(
-        _ choice: ESPChoice, inboundSPI: UInt32, outboundSPI: UInt32, material: borrowing SecretOctets,
-        localSelectors: [TrafficSelector], remoteSelectors: [TrafficSelector], replayWindow: Int
+        _ choice: ESPChoice, inboundSPI: UInt32, material: borrowing SecretOctets, isInitiator: Bool, localSelectors: [TrafficSelector],
+        remoteSelectors: [TrafficSelector], replayWindow: Int
     ) throws(CryptoError) {
         let encryption = choice.protection.encryptionKeyLength
         let half = encryption + choice.protection.integrityKeyLength
-        let sealer = try RecordCipher(
-            choice.protection, encryptionKey: material.slice(0..<encryption),
-            integrityKey: material.slice(encryption..<half), direction: .seal)
-        let opener = try RecordCipher(
-            choice.protection, encryptionKey: material.slice(half..<half + encryption),
-            integrityKey: material.slice(half + encryption..<2 * half), direction: .open)
+        let (own, peer) = isInitiator ? (0, half) : (half, 0)
+        sealer = try RecordCipher(
+            choice.protection, encryptionKey: material.slice(own..<own + encryption),
+            integrityKey: material.slice(own + encryption..<own + half), direction: .seal)
+        opener = try RecordCipher(
+            choice.protection, encryptionKey: material.slice(peer..<peer + encryption),
+            integrityKey: material.slice(peer + encryption..<peer + half), direction: .open)
         self.inboundSPI = inboundSPI
-        self.outboundSPI = outboundSPI
+        outboundSPI = choice.spi
         self.localSelectors = localSelectors
         self.remoteSelectors = remoteSelectors
         protection = choice.protection
         extended = choice.extended
         received = ReceivedSequences(size: replayWindow)
-        self.sealer = sealer
-        self.opener = opener
     }
 
     static func materialLength(_ choice: ESPChoice) -> Int {
@@ -45,7 +48,7 @@ struct ChildSA: ~Copyable {
     }
 
     /// An ESP packet around an inner packet (or, for tests, around anything); nil when the numbers are used up or the library fails.
-    mutating func seal(_ inner: [UInt8], nextHeader: UInt8, entropy: any Entropy) -> [UInt8]? {
+    func seal(_ inner: [UInt8], nextHeader: UInt8, entropy: any Entropy) -> [UInt8]? {
         guard sent < (extended ? UInt64.max : UInt64(UInt32.max)) else { return nil }
         sent += 1
         let sequence = sent
@@ -99,7 +102,7 @@ struct ChildSA: ~Copyable {
     enum Opened { case packet([UInt8]), dummy, malformed, unauthentic, replayed }
 
     /// The inner packet: sequence checked, then authenticated, then recorded (threats.md P26).
-    mutating func open(_ packet: [UInt8]) -> Opened {
+    func open(_ packet: [UInt8]) -> Opened {
         let overhead = 8 + protection.ivLength + protection.icvLength
         guard packet.count >= overhead + 2 else { return .malformed }
         let text = 8 + protection.ivLength..<packet.count - protection.icvLength

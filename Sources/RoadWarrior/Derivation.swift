@@ -12,6 +12,16 @@ package enum Derivation {
         return try prf(key: SecretOctets(copying: Array(initiatorNonce.prefix(taken) + responderNonce.prefix(taken))), shared)
     }
 
+    /// SKEYSEED = prf(SK_d (old), g^ir (new) | Ni | Nr) with the PRF of the old IKE SA, RFC 7296 section 2.18.
+    package static func rekeyedSeed(
+        _ prf: PRF, derivation key: borrowing SecretOctets, shared: consuming SecretOctets, initiatorNonce: [UInt8],
+        responderNonce: [UInt8]
+    ) throws(CryptoError) -> SecretOctets {
+        var text = shared
+        text.append(initiatorNonce + responderNonce)
+        return try prf(key: key, text)
+    }
+
     /// {SK_d | SK_ai | ...} = prf+ (SKEYSEED, Ni | Nr | SPIi | SPIr).
     package static func material(
         _ prf: PRF, seed: borrowing SecretOctets, initiatorNonce: [UInt8], responderNonce: [UInt8],
@@ -35,14 +45,21 @@ package enum Derivation {
         return try prf.plus(key: key, seed: text, count: count)
     }
 
-    /// AUTH = prf(prf(Shared Secret, "Key Pad for IKEv2"), message | nonce of the other side | prf(SK_p, identification body)).
+    /// What each side signs: message | nonce of the other side | prf(SK_p, identification body), RFC 7296 section 2.15.
+    package static func signedOctets(
+        _ prf: PRF, message: [UInt8], otherNonce: [UInt8], identity body: [UInt8], identityKey: borrowing SecretOctets
+    ) throws(CryptoError) -> [UInt8] {
+        message + otherNonce + (try prf(key: identityKey, body)).exposed()
+    }
+
+    /// AUTH = prf(prf(Shared Secret, "Key Pad for IKEv2"), signed octets).
     package static func authentication(
         _ prf: PRF, presharedKey: [UInt8], message: [UInt8], otherNonce: [UInt8],
         identity body: [UInt8], identityKey: borrowing SecretOctets
     ) throws(CryptoError) -> [UInt8] {
         let padded = try prf(key: SecretOctets(copying: presharedKey), [UInt8]("Key Pad for IKEv2".utf8))
-        let maced = try prf(key: identityKey, body)
-        return try prf(key: padded, message + otherNonce + maced.exposed()).exposed()
+        let octets = try signedOctets(prf, message: message, otherNonce: otherNonce, identity: body, identityKey: identityKey)
+        return try prf(key: padded, octets).exposed()
     }
 }
 
@@ -64,7 +81,7 @@ package struct IKESuite: Hashable, Sendable {
 }
 
 /// The keys of an IKE SA, RFC 7296 section 2.14, cut in the order given there.
-struct IKEKeys: ~Copyable {
+final class IKEKeys {
     let suite: IKESuite
     let derivation: SecretOctets
     let initiatorIntegrity: SecretOctets
@@ -74,15 +91,37 @@ struct IKEKeys: ~Copyable {
     let initiatorIdentity: SecretOctets
     let responderIdentity: SecretOctets
 
-    init(
+    /// Of the first IKE SA.
+    convenience init(
         _ suite: IKESuite, shared: borrowing SecretOctets, initiatorNonce: [UInt8], responderNonce: [UInt8],
+        initiatorSPI: IKESPI, responderSPI: IKESPI
+    ) throws(CryptoError) {
+        let seed = try Derivation.seed(
+            suite.prf, initiatorNonce: initiatorNonce, responderNonce: responderNonce, shared: shared)
+        try self.init(
+            suite, seed: seed, initiatorNonce: initiatorNonce, responderNonce: responderNonce, initiatorSPI: initiatorSPI,
+            responderSPI: responderSPI)
+    }
+
+    /// Of an IKE SA that replaces another.
+    convenience init(
+        rekeying old: IKEKeys, _ suite: IKESuite, shared: consuming SecretOctets, initiatorNonce: [UInt8], responderNonce: [UInt8],
+        initiatorSPI: IKESPI, responderSPI: IKESPI
+    ) throws(CryptoError) {
+        let seed = try Derivation.rekeyedSeed(
+            old.suite.prf, derivation: old.derivation, shared: shared, initiatorNonce: initiatorNonce, responderNonce: responderNonce)
+        try self.init(
+            suite, seed: seed, initiatorNonce: initiatorNonce, responderNonce: responderNonce, initiatorSPI: initiatorSPI,
+            responderSPI: responderSPI)
+    }
+
+    private init(
+        _ suite: IKESuite, seed: borrowing SecretOctets, initiatorNonce: [UInt8], responderNonce: [UInt8],
         initiatorSPI: IKESPI, responderSPI: IKESPI
     ) throws(CryptoError) {
         let prf = suite.prf
         let integrity = suite.protection.integrityKeyLength
         let encryption = suite.protection.encryptionKeyLength
-        let seed = try Derivation.seed(
-            prf, initiatorNonce: initiatorNonce, responderNonce: responderNonce, shared: shared)
         let all = try Derivation.material(
             prf, seed: seed, initiatorNonce: initiatorNonce, responderNonce: responderNonce,
             initiatorSPI: initiatorSPI, responderSPI: responderSPI,
@@ -114,7 +153,7 @@ struct IKEKeys: ~Copyable {
 package struct ExposedKeys: Equatable, Sendable {
     package let d, ai, ar, ei, er, pi, pr: [UInt8]
 
-    init(_ keys: borrowing IKEKeys) {
+    init(_ keys: IKEKeys) {
         d = keys.derivation.exposed()
         ai = keys.initiatorIntegrity.exposed()
         ar = keys.responderIntegrity.exposed()

@@ -4,7 +4,14 @@ package import Wire
 
 /// Message IDs of both directions, with one exchange at a time in each, RFC 7296 sections 2.1 to 2.3.
 struct Window {
-    enum Purpose: Equatable { case initiation, authentication, authenticationFailed, liveness, delete, custom }
+    enum Purpose: Equatable {
+        case initiation, authentication, authenticationFailed, liveness, delete, custom
+        /// A Child SA, or one in the place of another.
+        case child
+        /// Our SPI of the Child SA that is deleted.
+        case childDelete(UInt32)
+        case ikeRekey
+    }
 
     struct Outstanding {
         let id: UInt32
@@ -54,42 +61,41 @@ extension RoadWarrior {
 
     /// Sends a finished request for the first time.
     mutating func transmit(
-        _ messages: [[UInt8]], id: UInt32, _ exchange: ExchangeType, for purpose: Window.Purpose, at now: Instant,
+        _ messages: [[UInt8]], on sa: Association, id: UInt32, _ exchange: ExchangeType, for purpose: Window.Purpose, at now: Instant,
         into outputs: inout [Output]
     ) {
-        window.outstanding = Window.Outstanding(
+        sa.window.outstanding = Window.Outstanding(
             id: id, exchange: exchange, purpose: purpose, messages: messages, sendings: 1)
-        window.nextRequest = max(window.nextRequest, id + 1)
-        deadlines[.retransmit] = now + settings.retransmission.wait(after: 1)
+        sa.window.nextRequest = max(sa.window.nextRequest, id + 1)
+        sa.retransmission = now + settings.retransmission.wait(after: 1)
         send(messages, at: now, into: &outputs)
     }
 
     /// Sends a protected request now, or after the answer to the one under way.
     mutating func ask(
-        _ exchange: ExchangeType, _ payloads: [Payload], for purpose: Window.Purpose, at now: Instant,
+        _ exchange: ExchangeType, _ payloads: [Payload], for purpose: Window.Purpose, on sa: Association? = nil, at now: Instant,
         into outputs: inout [Output]
     ) {
-        guard window.waiting.count < Window.maximumWaiting else { return }
-        window.waiting.append(Window.Waiting(exchange: exchange, payloads: payloads, purpose: purpose))
-        sendWaiting(at: now, into: &outputs)
+        let sa = sa ?? ike
+        guard sa.window.waiting.count < Window.maximumWaiting else { return }
+        sa.window.waiting.append(Window.Waiting(exchange: exchange, payloads: payloads, purpose: purpose))
+        sendWaiting(on: sa, at: now, into: &outputs)
     }
 
-    mutating func sendWaiting(at now: Instant, into outputs: inout [Output]) {
-        while window.outstanding == nil, !window.waiting.isEmpty {
-            let next = window.waiting.removeFirst()
-            guard window.nextRequest < UInt32.max else {
+    mutating func sendWaiting(on sa: Association, at now: Instant, into outputs: inout [Output]) {
+        while stage != .closed, sa.window.outstanding == nil, !sa.window.waiting.isEmpty {
+            let next = sa.window.waiting.removeFirst()
+            guard sa.window.nextRequest < UInt32.max else {
                 return close(.violation("all message IDs are used up"), into: &outputs)
             }
-            let id = window.nextRequest
-            let header = IKEHeader(
-                initiatorSPI: initiatorSPI, responderSPI: responderSPI, exchange: next.exchange, flags: [.initiator],
-                messageID: id)
-            guard let outgoing = tampered(header, next.payloads) else { continue }
-            guard let messages = protect(outgoing) else {
+            let id = sa.window.nextRequest
+            guard let outgoing = tampered(sa.header(next.exchange, id: id), next.payloads) else { continue }
+            guard let messages = protect(outgoing, on: sa) else {
                 return close(.cryptography(.library), into: &outputs)
             }
-            transmit(messages, id: id, next.exchange, for: next.purpose, at: now, into: &outputs)
+            transmit(messages, on: sa, id: id, next.exchange, for: next.purpose, at: now, into: &outputs)
         }
+        if sa === ike, sa.window.outstanding == nil { fulfilWishes(at: now, into: &outputs) }
     }
 
     /// Sends a request with any payloads, protected and with the next message ID; its answer comes as `.response`.
@@ -107,14 +113,15 @@ extension RoadWarrior {
     }
 
     mutating func receiveResponse(
-        _ header: IKEHeader, _ payloads: Result<[Payload], MessageError>, at now: Instant, into outputs: inout [Output]
+        _ header: IKEHeader, on sa: Association, _ payloads: Result<[Payload], MessageError>, at now: Instant,
+        into outputs: inout [Output]
     ) {
-        guard let request = window.outstanding, request.id == header.messageID, request.exchange == header.exchange else {
+        guard let request = sa.window.outstanding, request.id == header.messageID, request.exchange == header.exchange else {
             drops.outsideWindow += 1
             return
         }
-        window.outstanding = nil
-        deadlines[.retransmit] = nil
+        sa.window.outstanding = nil
+        sa.retransmission = nil
         lastHeard = now
         switch payloads {
         case .failure(let error):
@@ -122,7 +129,12 @@ extension RoadWarrior {
         case .success(let payloads):
             switch request.purpose {
             case .authentication: receiveAuthResponse(payloads, at: now, into: &outputs)
-            case .delete: close(.deletedByUs(answered: true), into: &outputs)
+            case .delete:
+                guard sa !== ike else { return close(.deletedByUs(answered: true), into: &outputs) }
+                former.removeAll { $0 === sa }
+            case .childDelete(let spi): children.removeAll { $0.inboundSPI == spi }
+            case .child: receiveChild(payloads, at: now, into: &outputs)
+            case .ikeRekey: receiveRekeyedIKE(payloads, on: sa, at: now, into: &outputs)
             case .custom:
                 if let error = payloads.firstError {
                     outputs.append(.refused(Refusal(exchange: request.exchange, notify: error, authenticated: true)))
@@ -131,13 +143,16 @@ extension RoadWarrior {
             case .initiation, .authenticationFailed, .liveness: break
             }
         }
-        if stage != .closed { sendWaiting(at: now, into: &outputs) }
+        sendWaiting(on: sa, at: now, into: &outputs)
+        if sa !== ike { sendWaiting(on: ike, at: now, into: &outputs) }
     }
 
-    mutating func retransmit(at now: Instant, into outputs: inout [Output]) {
-        guard var request = window.outstanding else { return }
+    mutating func retransmit(on sa: Association, at now: Instant, into outputs: inout [Output]) {
+        sa.retransmission = nil
+        guard var request = sa.window.outstanding else { return }
         guard request.sendings < settings.retransmission.attempts else {
             switch request.purpose {
+            case .delete where sa !== ike: former.removeAll { $0 === sa }
             case .delete: close(.deletedByUs(answered: false), into: &outputs)
             case .initiation:
                 close(initiation.refusal.map { .refused($0) } ?? .noAnswer(.ikeSAInit), into: &outputs)
@@ -146,15 +161,15 @@ extension RoadWarrior {
             return
         }
         request.sendings += 1
-        window.outstanding = request
-        deadlines[.retransmit] = now + settings.retransmission.wait(after: request.sendings)
+        sa.window.outstanding = request
+        sa.retransmission = now + settings.retransmission.wait(after: request.sendings)
         send(request.messages, at: now, into: &outputs)
     }
 
     mutating func checkLiveness(at now: Instant, into outputs: inout [Output]) {
         guard let interval = settings.liveness, stage == .established else { return }
         if now - lastHeard >= interval {
-            if window.outstanding == nil { probe(at: now, into: &outputs) }
+            if ike.window.outstanding == nil { probe(at: now, into: &outputs) }
             deadlines[.liveness] = now + interval
         } else {
             deadlines[.liveness] = lastHeard + interval

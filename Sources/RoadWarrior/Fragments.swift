@@ -32,10 +32,10 @@ extension RoadWarrior {
     static let mostFragments = 64
 
     /// The message, or its fragments when it is too long for one.
-    mutating func protect(_ outgoing: Outgoing) -> [[UInt8]]? {
-        guard let whole = protection?.seal(outgoing.header, outgoing.payloads, entropy: settings.entropy) ?? nil else { return nil }
+    mutating func protect(_ outgoing: Outgoing, on sa: Association) -> [[UInt8]]? {
+        guard let whole = sa.protection?.seal(outgoing.header, outgoing.payloads, entropy: settings.entropy) ?? nil else { return nil }
         guard knowsFragments, let longest = settings.longestMessage, whole.count > longest,
-            let overhead = protection?.overhead(of: IKEHeader.length + EncryptedFragmentPayload.headerLength), longest > overhead
+            let overhead = sa.protection?.overhead(of: IKEHeader.length + EncryptedFragmentPayload.headerLength), longest > overhead
         else { return [whole] }
         let (type, chain) = PayloadChain.encode(outgoing.payloads)
         var rest = chain[...]
@@ -48,21 +48,21 @@ extension RoadWarrior {
         for (index, piece) in pieces.enumerated() {
             let fragment = PlainFragment(
                 firstInner: type, number: UInt16(clamping: index + 1), total: UInt16(clamping: pieces.count), octets: piece)
-            guard let octets = protection?.seal(outgoing.header, fragment, entropy: settings.entropy) ?? nil else { return nil }
+            guard let octets = sa.protection?.seal(outgoing.header, fragment, entropy: settings.entropy) ?? nil else { return nil }
             messages.append(octets)
         }
         return messages
     }
 
     mutating func receiveFragment(
-        _ header: IKEHeader, _ fragment: EncryptedFragmentPayload, octets: [UInt8], at now: Instant, into outputs: inout [Output]
+        _ header: IKEHeader, on sa: Association, _ fragment: EncryptedFragmentPayload, octets: [UInt8], at now: Instant, into outputs: inout [Output]
     ) {
         let total = Int(fragment.totalFragments)
         guard knowsFragments, total <= Self.mostFragments else {
             drops.unprotected += 1
             return
         }
-        guard let text = protection?.open(octets, fragment.content) ?? nil else {
+        guard let text = sa.protection?.open(octets, fragment.content) ?? nil else {
             drops.unauthentic += 1
             return
         }
@@ -70,13 +70,13 @@ extension RoadWarrior {
             drops.malformed += 1
             return
         }
-        if header.isResponse ? header.messageID != window.outstanding?.id : header.messageID != window.expectedRequest {
+        if header.isResponse ? header.messageID != sa.window.outstanding?.id : header.messageID != sa.window.expectedRequest {
             // A repetition of the last request is answered once: for its first fragment.
-            if !header.isResponse, fragment.fragmentNumber == 1 { return take(header, .success([]), at: now, into: &outputs) }
+            if !header.isResponse, fragment.fragmentNumber == 1 { return take(header, on: sa, .success([]), at: now, into: &outputs) }
             drops.outsideWindow += 1
             return
         }
-        var collected = fragments ?? CollectedFragments(header, total: total)
+        var collected = sa.fragments ?? CollectedFragments(header, total: total)
         if !collected.belongs(header) || total > collected.pieces.count { collected = CollectedFragments(header, total: total) }
         guard total == collected.pieces.count else {
             drops.outsideWindow += 1
@@ -84,11 +84,11 @@ extension RoadWarrior {
         }
         collected.put([UInt8](piece), at: Int(fragment.fragmentNumber), first: fragment.firstInner)
         guard let message = collected.message else {
-            fragments = collected
+            sa.fragments = collected
             return
         }
-        fragments = nil
+        sa.fragments = nil
         let first = collected.first
-        take(header, Result { () throws(MessageError) in try PayloadChain.parse(first: first, message) }, at: now, into: &outputs)
+        take(header, on: sa, Result { () throws(MessageError) in try PayloadChain.parse(first: first, message) }, at: now, into: &outputs)
     }
 }

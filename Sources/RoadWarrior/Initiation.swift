@@ -38,6 +38,9 @@ extension RoadWarrior {
         payloads.append(.keyExchange(KeyExchangePayload(method: method, data: value)))
         payloads.append(.nonce(NoncePayload(octets: initiation.nonce)))
         payloads += natDetection()
+        if usesSignatures, settings.announcesSignatureHashes {
+            payloads.append(.notify(NotifyPayload(.signatureHashAlgorithms, data: SignatureHashAlgorithm.encoded())))
+        }
         if settings.longestMessage != nil { payloads.append(.notify(NotifyPayload(.fragmentationSupported))) }
         payloads += settings.initNotifies.map { .notify($0) }
         let header = IKEHeader(
@@ -45,7 +48,7 @@ extension RoadWarrior {
         guard let outgoing = tampered(header, payloads) else { return }
         let octets = IKEMessage(header: outgoing.header, payloads: outgoing.payloads).encoded()
         initiation.request = octets
-        transmit([octets], id: 0, .ikeSAInit, for: .initiation, at: now, into: &outputs)
+        transmit([octets], on: ike, id: 0, .ikeSAInit, for: .initiation, at: now, into: &outputs)
     }
 
     private func natDetection() -> [Payload] {
@@ -76,7 +79,7 @@ extension RoadWarrior {
         _ message: IKEMessage, octets: [UInt8], at now: Instant, into outputs: inout [Output]
     ) {
         let payloads = message.payloads
-        guard window.outstanding != nil else {
+        guard ike.window.outstanding != nil else {
             drops.outsideWindow += 1
             return
         }
@@ -104,7 +107,7 @@ extension RoadWarrior {
         guard let ours = initiation.keyExchange?.method, exchange.method == ours, suite.keyExchange == ours else {
             return close(.violation("the key exchange is not of the method that we sent"), into: &outputs)
         }
-        responderSPI = message.header.responderSPI
+        ike.responderSPI = message.header.responderSPI
         initiation.response = octets
         initiation.responderNonce = nonce
         do {
@@ -112,12 +115,13 @@ extension RoadWarrior {
         } catch {
             return close(.cryptography(error), into: &outputs)
         }
-        window.outstanding = nil
-        deadlines[.retransmit] = nil
+        ike.window.outstanding = nil
+        ike.retransmission = nil
         deadlines[.patience] = nil
         lastHeard = now
         detectNAT(payloads)
         knowsFragments = settings.longestMessage != nil && payloads.notify(.fragmentationSupported) != nil
+        noteSignatures(payloads)
         stage = .authenticating
         authenticate(at: now, into: &outputs)
     }
@@ -128,8 +132,8 @@ extension RoadWarrior {
         let derived = try IKEKeys(
             suite, shared: shared, initiatorNonce: initiation.nonce, responderNonce: initiation.responderNonce,
             initiatorSPI: initiatorSPI, responderSPI: responderSPI)
-        protection = try Protection(derived)
-        keys = consume derived
+        ike.protection = try Protection(derived, isInitiator: true)
+        ike.keys = derived
     }
 
     /// A COOKIE is returned as it came; the same one once more answers a retransmission of ours, RFC 7296 section 2.6.

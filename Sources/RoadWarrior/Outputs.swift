@@ -9,7 +9,11 @@ extension RoadWarrior {
         /// Both sides are authenticated.
         case established(Established)
         case childEstablished(ChildEstablished)
-        /// The Child SA is gone, the IKE SA stands; its inbound SPI.
+        /// Another Child SA in the place of the one with this inbound SPI.
+        case childRekeyed(from: UInt32, to: ChildEstablished, byUs: Bool)
+        /// Another IKE SA, which has all Child SAs of the old one.
+        case ikeRekeyed(initiatorSPI: IKESPI, responderSPI: IKESPI, byUs: Bool)
+        /// The Child SA is gone without a successor, the IKE SA stands; its inbound SPI.
         case childClosed(UInt32)
         /// An inner packet that came through the tunnel and fits the selectors.
         case delivered([UInt8])

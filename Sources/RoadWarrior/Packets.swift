@@ -15,7 +15,10 @@ extension RoadWarrior {
     package mutating func seal(
         anything inner: [UInt8], nextHeader: UInt8 = 4, at now: Instant = Instant(nanoseconds: 0)
     ) -> Datagram? {
-        guard let packet = child?.seal(inner, nextHeader: nextHeader, entropy: settings.entropy) ?? nil else { return nil }
+        guard let packet = child?.seal(inner, nextHeader: nextHeader, entropy: settings.entropy) else { return nil }
+        if let limit = settings.childRekeyPackets, let child, child.sent >= limit, childExchange == nil, !wishes.contains(.childRekey) {
+            deadlines[.childRekey] = min(deadlines[.childRekey] ?? now, now)
+        }
         lastSent = max(lastSent, now)
         let (local, remote) = path
         return Datagram(content: .esp, local: local, remote: remote, encapsulated: encapsulated, octets: packet)
@@ -26,50 +29,47 @@ extension RoadWarrior {
         packet: [UInt8], from remote: IPAddress, at now: Instant, into outputs: inout [Output]
     ) {
         guard stage == .established || stage == .deleting, remote == settings.remote.address, packet.count >= 8,
-            let spi = child?.inboundSPI, packet[0..<4].reduce(UInt32(0), { $0 << 8 | UInt32($1) }) == spi
+            let sa = child(inbound: packet[0..<4].reduce(UInt32(0), { $0 << 8 | UInt32($1) }))
         else {
             drops.notOurs += 1
             return
         }
-        switch child?.open(packet) {
-        case .packet(let inner)?:
+        let opened = sa.open(packet)
+        switch opened {
+        case .packet, .dummy:
             lastHeard = now
-            guard let header = InnerHeader(inner), child?.admitsInbound(header) == true else {
+            // The gateway has gone over to what its rekey made, and so do we.
+            if let child, child.successor == sa.inboundSPI { use(sa, at: now) }
+        default: break
+        }
+        switch opened {
+        case .packet(let inner):
+            guard let header = InnerHeader(inner), sa.admitsInbound(header) else {
                 drops.selectors += 1
                 return
             }
             outputs.append(.delivered(inner))
-        case .dummy?: lastHeard = now
-        case .malformed?: drops.malformed += 1
-        case .unauthentic?: drops.unauthentic += 1
-        case .replayed?: drops.replayed += 1
-        case nil: drops.notOurs += 1
+        case .dummy: break
+        case .malformed: drops.malformed += 1
+        case .unauthentic: drops.unauthentic += 1
+        case .replayed: drops.replayed += 1
         }
     }
 
+    private func child(inbound spi: UInt32) -> ChildSA? { children.first { $0.inboundSPI == spi } }
+
     /// The sequence number of the last packet that was sent; set it to come near a border.
     package var sequence: UInt64 {
-        get {
-            switch child {
-            case .some(let child): child.sent
-            case .none: 0
-            }
-        }
+        get { child?.sent ?? 0 }
         set { child?.sent = newValue }
     }
 
     /// The highest sequence number that was received.
-    package var highestReceived: UInt64 {
-        switch child {
-        case .some(let child): child.received.highest
-        case .none: 0
-        }
-    }
+    package var highestReceived: UInt64 { child?.received.highest ?? 0 }
 
-    package var childSA: ChildEstablished? {
-        switch child {
-        case .some(let child): child.facts
-        case .none: nil
-        }
-    }
+    /// The Child SA that packets are sent on.
+    package var childSA: ChildEstablished? { child?.facts }
+
+    /// All Child SAs on which packets are taken, the newest last.
+    package var childSAs: [ChildEstablished] { children.map(\.facts) }
 }

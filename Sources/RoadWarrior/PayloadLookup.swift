@@ -17,6 +17,23 @@ extension [Payload] {
     var authentication: AuthenticationPayload? {
         firstMatch { if case .authentication(let payload) = $0 { payload } else { nil } }
     }
+    /// X.509 certificates, the sender's own first.
+    var certificates: [[UInt8]] {
+        compactMap { if case .certificate(let payload) = $0, payload.encoding == .x509Signature { payload.data } else { nil } }
+    }
+    /// SHA-1 hashes of public keys, 20 octets each.
+    var requestedAuthorities: [[UInt8]] {
+        var hashes: [[UInt8]] = []
+        for payload in self {
+            guard case .certificateRequest(let request) = payload, request.encoding == .x509Signature else { continue }
+            var rest = request.authorities[...]
+            while rest.count >= 20 {
+                hashes.append([UInt8](rest.prefix(20)))
+                rest = rest.dropFirst(20)
+            }
+        }
+        return hashes
+    }
     var configurationReply: [ConfigurationAttribute]? {
         firstMatch { if case .configuration(let payload) = $0, payload.type == .reply { payload.attributes } else { nil } }
     }

@@ -75,11 +75,12 @@ package enum ProposalText {
         }
     }
 
-    /// Proposals of an ESP SA; without `esn` or `noesn` both are offered. Key exchange methods are left out: the first Child SA has none of its own.
+    /// Proposals of an ESP SA; without `esn` or `noesn` both are offered. Key exchange methods are for rekeys: the first Child SA has none of its own.
     package static func esp(_ text: String) throws(Fault) -> [Proposal] {
-        try proposals(text, .esp) { (ciphers, integrity, _, _, sequences, aead, part) throws(Fault) in
+        try proposals(text, .esp) { (ciphers, integrity, _, groups, sequences, aead, part) throws(Fault) in
             guard aead || !integrity.isEmpty else { throw Fault(description: "no integrity algorithm in \"\(part)\"") }
             return ciphers + (aead ? [] : integrity.map { transform(.integrity, $0.rawValue) })
+                + groups.map { transform(.keyExchange, $0.rawValue) }
                 + (sequences.isEmpty ? [1, 0] : sequences).map { transform(.sequenceNumbers, $0) }
         }
     }

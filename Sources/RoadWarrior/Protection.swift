@@ -10,15 +10,22 @@ struct Protection: ~Copyable {
     /// The next AEAD initialization vector; counts up and is never set back.
     private var counter: UInt64 = 0
 
-    init(_ keys: borrowing IKEKeys) throws(CryptoError) {
+    init(_ keys: IKEKeys, isInitiator: Bool) throws(CryptoError) {
         let suite = keys.suite.protection
-        let sealer = try RecordCipher(
-            suite, encryptionKey: keys.initiatorEncryption, integrityKey: keys.initiatorIntegrity, direction: .seal)
-        let opener = try RecordCipher(
-            suite, encryptionKey: keys.responderEncryption, integrityKey: keys.responderIntegrity, direction: .open)
+        let initiator = try RecordCipher(
+            suite, encryptionKey: keys.initiatorEncryption, integrityKey: keys.initiatorIntegrity,
+            direction: isInitiator ? .seal : .open)
+        let responder = try RecordCipher(
+            suite, encryptionKey: keys.responderEncryption, integrityKey: keys.responderIntegrity,
+            direction: isInitiator ? .open : .seal)
         self.suite = suite
-        self.sealer = sealer
-        self.opener = opener
+        if isInitiator {
+            sealer = initiator
+            opener = responder
+        } else {
+            sealer = responder
+            opener = initiator
+        }
     }
 
     /// A whole message whose payloads are encrypted; nil when the library fails.

@@ -2,41 +2,55 @@ import GatewayCrypto
 package import IKEMessages
 package import Wire
 
-/// One road warrior: an IKEv2 initiator with one Child SA, RFC 7296. A pure machine: it is called with datagrams, packets and the time,
+/// One road warrior: an IKEv2 initiator with one Child SA and its successors, RFC 7296. A pure machine: it is called with datagrams, packets and the time,
 /// and appends to `outputs` what its driver must do. It is written from the RFC on messages and ciphers alone, so that what the gateway
 /// derives wrongly cannot agree with it.
 ///
 ///     start   -> IKE_SA_INIT (Initiation.swift)  -> IKE_AUTH (Authentication.swift) -> established
 ///     receive -> either the response that is waited for, or a request of the gateway (Requests.swift), or an ESP packet (Packets.swift)
+///     rekeyChild, rekeyIKE, or the gateway's -> another SA in the place of the old one (ChildRekey.swift, IKERekey.swift)
 ///     handleDeadlines -> retransmission, liveness, keepalive (Exchanges.swift)
 ///     close   -> a Delete (Exchanges.swift)
 package struct RoadWarrior: ~Copyable {
     package enum Stage: Sendable, Equatable { case idle, initiating, authenticating, established, deleting, closed }
 
     /// When to do something without having been asked.
-    enum Deadline: Int, CaseIterable, Hashable, Sendable { case retransmit, patience, liveness, keepalive }
+    enum Deadline: Int, CaseIterable, Hashable, Sendable { case patience, liveness, keepalive, childRekey, ikeRekey }
 
     package let settings: Settings
     package internal(set) var stage = Stage.idle
-    package internal(set) var initiatorSPI: IKESPI = 0
-    package internal(set) var responderSPI: IKESPI = 0
+    /// Of the IKE SA in use.
+    package var initiatorSPI: IKESPI { ike.initiatorSPI }
+    package var responderSPI: IKESPI { ike.responderSPI }
     package internal(set) var drops = Drops()
     /// Looks at every message before it is encoded, to change or withhold it; for tests of the gateway.
     package var tamper: Tamper?
 
     var initiation = Initiation()
-    var keys: IKEKeys?
-    var protection: Protection?
+    /// The IKE SA in use.
+    var ike = Association()
+    /// IKE SAs that were replaced, or turned out to be redundant, and wait for their Delete.
+    var former: [Association] = []
+    /// More of them than this are not taken.
+    static let mostFormer = 4
+    var ikeExchange: IKEExchange?
+    /// All Child SAs on which packets are taken, the newest last.
+    var children: [ChildSA] = []
+    /// The one that packets are sent on.
     var child: ChildSA?
+    var childExchange: ChildExchange?
+    var wishes: Set<Wish> = []
     /// The SPI under which the gateway shall send to us; offered in IKE_AUTH.
     var offeredSPI: UInt32 = 0
+    /// SHA-1 hashes of the public keys of the CAs whose certificates the gateway asks for, RFC 7296 section 3.7.
+    package internal(set) var requestedAuthorities: [[UInt8]] = []
+    /// The gateway's SIGNATURE_HASH_ALGORITHMS, RFC 7427; nil when it sent none.
+    var peerHashes: [SignatureHashAlgorithm]?
 
     /// Both sides know fragments.
     package internal(set) var knowsFragments = false
-    var fragments: CollectedFragments?
 
     var deadlines = Deadlines<Deadline>()
-    var window = Window()
     var lastHeard = Instant(nanoseconds: 0)
     var lastSent = Instant(nanoseconds: 0)
     /// Whether IKE and ESP have moved to the NAT port.
@@ -53,7 +67,7 @@ package struct RoadWarrior: ~Copyable {
         guard stage == .idle else { return }
         stage = .initiating
         lastHeard = now
-        while initiatorSPI == 0 { initiatorSPI = settings.entropy.octets(8).reduce(0) { $0 << 8 | UInt64($1) } }
+        ike.initiatorSPI = freshIKESPI()
         initiation.nonce = settings.entropy.octets(32)
         guard let method = settings.ikeProposals.lazy.compactMap(\.firstKeyExchange).first else {
             return close(.violation("no key exchange method is configured"), into: &outputs)
@@ -92,64 +106,78 @@ package struct RoadWarrior: ~Copyable {
             return
         }
         let header = message.header
-        guard header.initiatorSPI == initiatorSPI, !header.isFromInitiator, header.majorVersion == 2 else {
+        guard header.majorVersion == 2, stage == .initiating || header.responderSPI != 0 else {
             drops.notOurs += 1
             return
         }
         if stage == .initiating {
+            guard header.initiatorSPI == initiatorSPI, !header.isFromInitiator else {
+                drops.notOurs += 1
+                return
+            }
             guard header.exchange == .ikeSAInit, header.isResponse, header.messageID == 0 else {
                 drops.unprotected += 1
                 return
             }
             return receiveInitiationResponse(message, octets: octets, at: now, into: &outputs)
         }
-        guard header.responderSPI == responderSPI else {
+        guard let sa = ([ike] + former).first(where: { $0.isAddressed(by: header) }) else {
             drops.notOurs += 1
             return
         }
         if case .encryptedFragment(let fragment) = message.payloads.last, message.payloads.count == 1 {
-            return receiveFragment(header, fragment, octets: octets, at: now, into: &outputs)
+            return receiveFragment(header, on: sa, fragment, octets: octets, at: now, into: &outputs)
         }
         guard header.exchange != .ikeSAInit, let encrypted = message.payloads.encrypted else {
             drops.unprotected += 1
             return
         }
-        receiveProtected(header, encrypted, octets: octets, at: now, into: &outputs)
+        receiveProtected(header, on: sa, encrypted, octets: octets, at: now, into: &outputs)
     }
 
     private mutating func receiveProtected(
-        _ header: IKEHeader, _ encrypted: EncryptedPayload, octets: [UInt8], at now: Instant, into outputs: inout [Output]
+        _ header: IKEHeader, on sa: Association, _ encrypted: EncryptedPayload, octets: [UInt8], at now: Instant,
+        into outputs: inout [Output]
     ) {
-        guard let text = protection?.open(octets, encrypted.content) ?? nil else {
+        guard let text = sa.protection?.open(octets, encrypted.content) ?? nil else {
             drops.unauthentic += 1
             return
         }
         take(
-            header, Result { () throws(MessageError) in try encrypted.innerPayloads(decrypted: text) }, at: now, into: &outputs)
+            header, on: sa, Result { () throws(MessageError) in try encrypted.innerPayloads(decrypted: text) }, at: now,
+            into: &outputs)
     }
 
     /// Takes an authentic message.
     mutating func take(
-        _ header: IKEHeader, _ payloads: Result<[Payload], MessageError>, at now: Instant, into outputs: inout [Output]
+        _ header: IKEHeader, on sa: Association, _ payloads: Result<[Payload], MessageError>, at now: Instant,
+        into outputs: inout [Output]
     ) {
         if header.isResponse {
-            receiveResponse(header, payloads, at: now, into: &outputs)
+            receiveResponse(header, on: sa, payloads, at: now, into: &outputs)
         } else {
-            receiveRequest(header, payloads, at: now, into: &outputs)
+            receiveRequest(header, on: sa, payloads, at: now, into: &outputs)
         }
     }
 
     /// The earliest moment at which `handleDeadlines` has something to do.
-    package var nextDeadline: Instant? { stage == .closed ? nil : deadlines.next }
+    package var nextDeadline: Instant? {
+        guard stage != .closed else { return nil }
+        return ([deadlines.next] + ([ike] + former).map(\.retransmission)).compactMap { $0 }.min()
+    }
 
     package mutating func handleDeadlines(at now: Instant, into outputs: inout [Output]) {
+        for sa in [ike] + former where stage != .closed {
+            if let due = sa.retransmission, due <= now { retransmit(on: sa, at: now, into: &outputs) }
+        }
         guard stage != .closed else { return }
         for deadline in deadlines.expired(at: now) where stage != .closed {
             switch deadline {
-            case .retransmit: retransmit(at: now, into: &outputs)
             case .patience: losePatience(into: &outputs)
             case .liveness: checkLiveness(at: now, into: &outputs)
             case .keepalive: keepNATOpen(at: now, into: &outputs)
+            case .childRekey: rekeyChild(at: now, into: &outputs)
+            case .ikeRekey: rekeyIKE(at: now, into: &outputs)
             }
         }
     }
@@ -160,12 +188,8 @@ package struct RoadWarrior: ~Copyable {
         case .idle, .initiating, .authenticating: close(.abandoned, into: &outputs)
         case .established:
             stage = .deleting
-            window.waiting.removeAll()
-            window.waiting.append(
-                Window.Waiting(
-                    exchange: .informational, payloads: [.delete(DeletePayload(protocolID: .ike, spis: []))],
-                    purpose: .delete))
-            sendWaiting(at: now, into: &outputs)
+            ike.window.waiting.removeAll()
+            ask(.informational, [.delete(DeletePayload(protocolID: .ike, spis: []))], for: .delete, at: now, into: &outputs)
         case .deleting, .closed: break
         }
     }
@@ -175,9 +199,14 @@ package struct RoadWarrior: ~Copyable {
         guard stage != .closed else { return }
         stage = .closed
         deadlines.clear()
-        window = Window()
+        ike.window = Window()
+        ike.retransmission = nil
+        ike.protection = nil
+        former = []
+        ikeExchange = nil
         child = nil
-        protection = nil
+        children = []
+        childExchange = nil
         initiation.keyExchange = nil
         outputs.append(.closed(reason))
     }

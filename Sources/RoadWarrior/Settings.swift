@@ -5,15 +5,21 @@ package import Wire
 extension RoadWarrior {
     /// What one client wants, knows and claims.
     package struct Settings: Sendable {
-        /// The shared key, RFC 7296 section 2.15.
+        /// The shared key, RFC 7296 section 2.15: for each side that has no certificate.
         package var presharedKey: Secret<[UInt8]>
+        /// What we prove ourselves by instead of the shared key.
+        package var certificate: Certificate?
+        /// By which the gateway has to prove itself instead of the shared key.
+        package var trust: CertificateTrust?
+        /// Whether our IKE_SA_INIT carries SIGNATURE_HASH_ALGORITHMS (RFC 7427) where there are certificates; without it the gateway has methods 1 and 9 to 11 alone.
+        package var announcesSignatureHashes = true
         /// IDi.
         package var identity: IdentificationPayload
         /// IDr that is asked for and demanded of the responder; nil accepts any that knows the key.
         package var remoteIdentity: IdentificationPayload?
         /// IKE proposals in order; the first key exchange method of the first one is the first guess.
         package var ikeProposals: [Proposal]
-        /// ESP proposals in order; their SPIs are filled in.
+        /// ESP proposals in order; their SPIs are filled in, and their key exchange methods are for rekeys alone.
         package var espProposals: [Proposal]
         /// Attributes of the CFG_REQUEST; nil sends none.
         package var configuration: [ConfigurationAttribute]?
@@ -39,6 +45,14 @@ extension RoadWarrior {
 
         /// Octets of the longest protected IKE message that is sent in one piece; nil does not know fragments (RFC 7383).
         package var longestMessage: Int?
+
+        /// When to replace the Child SA and the IKE SA; nil leaves that to the gateway.
+        package var childRekey: Duration?
+        package var ikeRekey: Duration?
+        /// Packets sent on a Child SA after which it is replaced.
+        package var childRekeyPackets: UInt64?
+        /// When to ask again after TEMPORARY_FAILURE, RFC 7296 section 2.25.
+        package var rekeyRetry: Duration = .seconds(5)
 
         package var retransmission = Retransmission()
         /// Ask whether the gateway lives after this long without an authenticated message or packet; nil never asks.

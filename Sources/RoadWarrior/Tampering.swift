@@ -23,9 +23,9 @@ extension RoadWarrior {
         initiatorSPI: IKESPI? = nil, responderSPI: IKESPI? = nil
     ) -> [UInt8]? {
         let header = IKEHeader(
-            initiatorSPI: initiatorSPI ?? self.initiatorSPI, responderSPI: responderSPI ?? self.responderSPI,
+            initiatorSPI: initiatorSPI ?? ike.initiatorSPI, responderSPI: responderSPI ?? ike.responderSPI,
             exchange: exchange, flags: flags, messageID: messageID)
-        return protection?.seal(header, payloads, entropy: settings.entropy) ?? nil
+        return ike.protection?.seal(header, payloads, entropy: settings.entropy) ?? nil
     }
 
     /// A properly protected fragment with any piece and numbers; as `forge`.
@@ -36,7 +36,7 @@ extension RoadWarrior {
         let header = IKEHeader(
             initiatorSPI: initiatorSPI, responderSPI: responderSPI, exchange: exchange, flags: flags, messageID: messageID)
         let fragment = PlainFragment(firstInner: first, number: number, total: total, octets: piece[...])
-        return protection?.seal(header, fragment, entropy: settings.entropy) ?? nil
+        return ike.protection?.seal(header, fragment, entropy: settings.entropy) ?? nil
     }
 
     /// An octet string as a datagram on the path in use.
@@ -48,27 +48,22 @@ extension RoadWarrior {
     /// The payloads of a protected message from the gateway, whatever its message ID; nil when it is not authentic. For tests that read along.
     package mutating func reveal(_ octets: [UInt8]) -> [Payload]? {
         guard let message = try? IKEMessage(parsing: octets), let encrypted = message.payloads.encrypted,
-            let text = protection?.open(octets, encrypted.content) ?? nil
+            let text = ike.protection?.open(octets, encrypted.content) ?? nil
         else { return nil }
         return try? encrypted.innerPayloads(decrypted: text)
     }
 
     /// The ID of our next request.
-    package var nextMessageID: UInt32 { window.nextRequest }
+    package var nextMessageID: UInt32 { ike.window.nextRequest }
     /// The ID of the request whose response is waited for.
-    package var outstandingMessageID: UInt32? { window.outstanding?.id }
+    package var outstandingMessageID: UInt32? { ike.window.outstanding?.id }
     /// The ID of the gateway's next request.
-    package var expectedMessageID: UInt32 { window.expectedRequest }
+    package var expectedMessageID: UInt32 { ike.window.expectedRequest }
     /// The request whose response is waited for, as it was sent; its first fragment.
-    package var outstandingRequest: [UInt8]? { window.outstanding?.messages.first }
+    package var outstandingRequest: [UInt8]? { ike.window.outstanding?.messages.first }
     /// The IKE_SA_INIT request as it was sent last.
     package var initRequest: [UInt8] { initiation.request }
 
     /// Copies of the keys, once there are any.
-    package var exposedKeys: ExposedKeys? {
-        switch keys {
-        case .some(let keys): ExposedKeys(keys)
-        case .none: nil
-        }
-    }
+    package var exposedKeys: ExposedKeys? { ike.keys.map { ExposedKeys($0) } }
 }

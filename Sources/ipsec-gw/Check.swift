@@ -17,7 +17,8 @@ struct Check: ParsableCommand {
             let missing = configuration.examineReferences()
             all += missing
             // A file that is not there has its warning already; those that are there must be what they should be.
-            all += CertificateInventory(configuration).problems.filter { problem in !missing.contains { $0.position == problem.position } }
+            let certificates = CertificateInventory(configuration)
+            all += certificates.problems.filter { problem in !missing.contains { $0.position == problem.position } } + certificates.ending
         }
         for problem in all.sorted(by: { $0.position < $1.position }) { print(problem) }
         guard configuration != nil, !all.contains(where: { $0.severity == .error }) else { throw ExitCode(1) }

@@ -10,7 +10,7 @@ struct Connection: ~Copyable {
         let failure: String?
     }
 
-    private enum Token { static let socket: UInt64 = 1, device: UInt64 = 2 }
+    private enum Token { static let socket: UInt64 = 1, device: UInt64 = 2, esp: UInt64 = 3 }
 
     private var warrior: RoadWarrior
     private var socket: ClientSocket
@@ -19,7 +19,7 @@ struct Connection: ~Copyable {
     private let deviceName: String?
     private let routes: [IPPrefix]
     private let mtu: Int
-    private var incoming = Batch(capacity: 64, room: 2048)
+    private var incoming = Batch(capacity: 64, room: 10_240)
     private var outgoing = Batch(capacity: 64, room: 9216)
     private var end: End?
     private var isStopping = false
@@ -28,12 +28,13 @@ struct Connection: ~Copyable {
     init(
         target: GatewayOptions.Target, device: String?, routes: [IPPrefix], mtu: Int, liveness: Int, initialContact: Bool
     ) throws(SystemError) {
-        let socket = try ClientSocket(family: target.remote.address.family, packetsPerCall: 64, buffer: 4 << 20)
+        let socket = try target.socket(packetsPerCall: 64, buffer: 4 << 20, carriesESP: true)
         var settings = target.settings(client: 0, local: socket.port.local)
         settings.liveness = liveness > 0 ? .seconds(liveness) : nil
         settings.initialContact = initialContact
         let poller = try Poller()
         try poller.add(socket.port.descriptor, token: Token.socket)
+        if let descriptor = socket.esp?.descriptor { try poller.add(descriptor, token: Token.esp) }
         warrior = RoadWarrior(settings)
         self.socket = socket
         self.poller = poller
@@ -59,6 +60,7 @@ struct Connection: ~Copyable {
             for index in 0..<poller.count {
                 switch poller[index].token {
                 case Token.socket: try readSocket(&outputs)
+                case Token.esp: try readESP(&outputs)
                 default: try readDevice()
                 }
             }
@@ -81,6 +83,15 @@ struct Connection: ~Copyable {
         }
     }
 
+    private mutating func readESP(_ outputs: inout [RoadWarrior.Output]) throws(SystemError) {
+        var count = 0
+        while end == nil, count < 64, let packet = socket.esp?.receive() {
+            warrior.receive(packet: packet, from: warrior.settings.remote.address, at: MonotonicClock.now, into: &outputs)
+            count += 1
+        }
+        try perform(&outputs)
+    }
+
     /// Packets from the device go into the tunnel.
     private mutating func readDevice() throws(SystemError) {
         let now = MonotonicClock.now
@@ -89,6 +100,10 @@ struct Connection: ~Copyable {
         for index in 0..<incoming.count {
             let packet = unsafe [UInt8](incoming.octets(index))
             guard let datagram = warrior.seal(packet, at: now) else { continue }
+            if datagram.isNativeESP {
+                socket.send(datagram)
+                continue
+            }
             let payload = datagram.payload
             _ = unsafe payload.withUnsafeBytes { octets in
                 unsafe outgoing.append(copying: octets, to: datagram.remote, from: socket.port.local)
@@ -106,12 +121,17 @@ struct Connection: ~Copyable {
             switch output {
             case .send(let datagram): socket.send(datagram)
             case .established(let facts): established = facts
-            case .childEstablished: try raise()
+            case .childEstablished:
+                // After CHILD_SA_NOT_FOUND there is another one, and the device stays.
+                if device == nil { try raise() }
             case .delivered(let packet): try deliver(packet)
             case .refused(let refusal):
                 if warrior.stage == .established, warrior.childSA == nil {
                     refused = "refused: the gateway gave no Child SA: \(refusal.notify.type)"
                 }
+            case .childRekeyed(_, let facts, let byUs):
+                say("rekeyed child by=\(byUs ? "us" : "gateway") in=\(hexadecimal(facts.inboundSPI)) out=\(hexadecimal(facts.outboundSPI))")
+            case .ikeRekeyed(_, _, let byUs): say("rekeyed ike by=\(byUs ? "us" : "gateway")")
             case .childClosed: refused = "the gateway deleted the Child SA"
             case .response: break
             case .closed(let closure): conclude(closure)
@@ -170,4 +190,9 @@ struct Connection: ~Copyable {
         let addresses = inner.map(\.description).joined(separator: ",")
         say("connected inner=\(addresses.isEmpty ? "-" : addresses) tun=\(deviceName ?? "-")")
     }
+}
+
+private func hexadecimal(_ spi: UInt32) -> String {
+    let digits = String(spi, radix: 16)
+    return String(repeating: "0", count: 8 - digits.count) + digits
 }

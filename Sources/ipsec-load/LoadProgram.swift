@@ -16,7 +16,9 @@ struct LoadProgram: ParsableCommand {
 /// Flags may stand before the subcommand: it is moved to the front.
 enum Arguments {
     /// Options that take no value.
-    private static let flags: Set<String> = ["--json", "--yes-this-is-my-gateway", "--help", "-h", "--version"]
+    private static let flags: Set<String> = [
+        "--json", "--yes-this-is-my-gateway", "--native-esp", "--pss", "--no-rfc7427", "--initial-contact", "--help", "-h", "--version",
+    ]
 
     static func ordered(_ arguments: [String], commands: Set<String>) -> [String] {
         var index = 0

@@ -22,9 +22,9 @@ struct Setup: ParsableCommand {
     var json = false
 
     func run() throws {
-        let target = try gateway.target()
         guard rate > 0, rate <= 1_000_000 else { throw ValidationError("--rate: more than 0, at most 1000000") }
         guard (1...50_000).contains(clients) else { throw ValidationError("--clients: 1 to 50000") }
+        let target = try gateway.target(clients: clients)
         guard let duration = Self.duration(length) else { throw ValidationError("--for: \"\(length)\" is no time such as 30s") }
         if let objection = Safety.objection(target: target.remote.address, confirmed: gateway.confirmed) {
             report("ipsec-load: " + objection)

@@ -42,7 +42,7 @@ struct SetupRun: ~Copyable {
         for number in 0..<count {
             let client = Client(
                 number: number,
-                socket: try ClientSocket(family: target.remote.address.family, packetsPerCall: 8, buffer: 256 << 10))
+                socket: try target.socket(packetsPerCall: 8, buffer: 256 << 10, carriesESP: false))
             try poller.add(client.socket.port.descriptor, token: UInt64(number))
             clients.append(client)
             free.append(number)
@@ -140,7 +140,7 @@ struct SetupRun: ~Copyable {
                 free.append(client.number)
                 outputs.removeAll()
                 return
-            case .established, .childClosed, .delivered, .refused, .response: break
+            case .established, .childRekeyed, .ikeRekeyed, .childClosed, .delivered, .refused, .response: break
             }
         }
         outputs.removeAll()

@@ -144,14 +144,29 @@ struct AcceptanceTests {
 
     @Test func quickstart_defaultConfigurationRuns() throws {
         let key = "kQ3v9+Zt/x1WmB7uHnYc5RaE2sLd8FgJ0pTiXoVb4Nw="
-        let text = try #require(DefaultConfiguration.text(psk: key))
-        let (configuration, problems) = Fixtures.load(text)
+        let text = try #require(DefaultConfiguration.text(psk: key, pki: "/srv/gw/pki"))
+        let (configuration, problems) = Configuration.load(text: text, file: "gw.yaml")
         #expect(problems.errors.lines == [])
+        // Each is a choice of the first configuration, and says what it gives up; nothing else is to be said of it.
+        #expect(
+            problems.warnings.map(\.keyPath) == [
+                "pki.ca-profile.own.revocation-check", "ipsec.ike-policy.1.ike-version-2.auth-method", "ipsec.tunnel-template.1.ipsec-transform",
+            ])
         let gateway = try #require(configuration?.gateways.first)
         #expect(configuration?.unsupported == [])
+        let policy = gateway.policy.authentication
+        #expect(policy.method == .autoEAP && policy.autoEAP == .pskOrCertificate && policy.ownAutoEAP == .certificate)
+        #expect(gateway.policy.acceptsPSK && gateway.policy.acceptsCertificate && gateway.policy.signs && !gateway.policy.provesByPSK)
+        #expect(gateway.certificate?.profile == "gateway" && gateway.certificate?.trustAnchors == "clients" && gateway.identity == .auto)
+        #expect(configuration?.pki.caProfiles.map(\.certificateFile) == ["/srv/gw/pki/ca.pem"])
+        #expect(configuration?.pki.certificateProfiles.first?.entries.map(\.keyFile) == ["/srv/gw/pki/server.key"])
+        #expect(configuration?.pki.certificateExpiration.before == .seconds(720 * 3600))
+        #expect(configuration?.pki.certificateExpiration.repetition == .seconds(24 * 3600))
+        #expect(!text.contains(DefaultConfiguration.pki + "/ca.pem") && !text.contains(DefaultConfiguration.placeholder))
         #expect(gateway.address == .automatic && gateway.preSharedKey?.value?.revealed() == Array(key.utf8))
         #expect(!problems.contains { $0.keyPath.hasSuffix("pre-shared-key") }, "strong enough")
         #expect(DefaultConfiguration.text(psk: "a\"\nb") == nil)
+        for path in ["pki", "/etc/a b", "/etc/a\nb", "/etc/\"", ""] { #expect(DefaultConfiguration.text(psk: key, pki: path) == nil) }
     }
 
     @Test func tunnelTemplate_segmentSizes() {

@@ -31,15 +31,15 @@ import Wire
         await #expect(throws: DatapathError.noSuchSPI) { try await rig.control.install(rig.child(id, spi)) }
         let other = try #require(rig.control.allocateSPI(worker: 1))
         await #expect(throws: DatapathError.noSuchSPI) { try await rig.control.install(rig.child(id, other)) }
-        for number in 0..<15 {
+        for number in 0..<Tunnel.maximumChildSAs - 1 {
             let next = try #require(rig.control.allocateSPI(worker: 0))
             try await rig.control.install(rig.child(id, next, key: UInt8(number + 2), outbound: UInt32(number + 300)))
         }
-        let oneMore = try #require(rig.control.allocateSPI(worker: 0))
-        await #expect(throws: DatapathError.tooManyChildSAs) { try await rig.control.install(rig.child(id, oneMore)) }
-        rig.control.release(oneMore)
+        let excess = try #require(rig.control.allocateSPI(worker: 0))
+        await #expect(throws: DatapathError.tooManyChildSAs) { try await rig.control.install(rig.child(id, excess)) }
+        rig.control.release(excess)
         rig.control.release(other)
-        #expect(rig.control.gauges.childSAs == 16 && rig.control.gauges.spis == 16)
+        #expect(rig.control.gauges.childSAs == Tunnel.maximumChildSAs && rig.control.gauges.spis == Tunnel.maximumChildSAs)
         let counters = await rig.control.close(tunnel: id)
         #expect(counters == TunnelCounters())
         #expect(rig.control.gauges.childSAs == 0 && rig.control.gauges.spis == 0 && rig.control.gauges.tunnels == 1)

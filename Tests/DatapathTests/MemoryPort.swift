@@ -9,6 +9,8 @@ final class MemoryWire: Sendable {
         var peer = Endpoint(IPAddress(v4: 0), port: 0)
         var local = Endpoint(IPAddress(v4: 0), port: 0)
         var segmentSize = 0
+        var trafficClass: UInt8 = 0
+        var wasFragmented = false
     }
 
     private let incoming = Mutex<[Packet]>([])
@@ -49,7 +51,10 @@ struct MemoryPort: PacketPort, ~Copyable {
         batch.removeAll()
         for packet in wire.receive(batch.capacity) {
             packet.octets.withUnsafeBytes { octets in
-                if let index = batch.append(copying: octets, to: packet.peer, from: packet.local) { batch[index].segmentSize = packet.segmentSize }
+                guard let index = batch.append(copying: octets, to: packet.peer, from: packet.local) else { return }
+                batch[index].segmentSize = packet.segmentSize
+                batch[index].trafficClass = packet.trafficClass
+                batch[index].wasFragmented = packet.wasFragmented
             }
         }
         counters.received += UInt64(batch.count)
@@ -58,7 +63,9 @@ struct MemoryPort: PacketPort, ~Copyable {
 
     mutating func send(_ batch: borrowing Batch, from first: Int) throws(SystemError) -> Int {
         for index in first..<batch.count where batch[index].length > 0 {
-            wire.send(MemoryWire.Packet(octets: [UInt8](batch.octets(index)), peer: batch[index].peer, local: batch[index].local))
+            let entry = batch[index]
+            wire.send(
+                MemoryWire.Packet(octets: [UInt8](batch.octets(index)), peer: entry.peer, local: entry.local, trafficClass: entry.trafficClass))
             counters.sent += 1
         }
         return batch.count

@@ -43,11 +43,19 @@ final class Rig: Sendable {
     static let gateway = Endpoint(Packets.address("192.0.2.1"), port: 4500)
     static let ike = Endpoint(Packets.address("192.0.2.1"), port: 500)
     static let peer = Endpoint(Packets.address("198.51.100.7"), port: 61_000)
+    static let gateway6 = Endpoint(Packets.address("2001:db8:1::1"), port: 4500)
+    static let peer6 = Endpoint(Packets.address("2001:db8:7::7"), port: 61_000)
 
     let control: Control
     let outbox = Outbox()
     let visitors: Visitors
     let outer: [MemoryWire]
+    /// UDP over IPv6, ESP without UDP, and whole IP packets of each family.
+    let outer6: [MemoryWire]
+    let native: [MemoryWire]
+    let whole4: [MemoryWire]
+    let whole6: [MemoryWire]
+    let doorWhole = MemoryWire()
     let inner: [MemoryWire]
     let doorIKE = MemoryWire()
     let doorNAT = MemoryWire()
@@ -56,25 +64,38 @@ final class Rig: Sendable {
     private let isStopping = Mutex(false)
     private let threads: Mutex<[PinnedThread]>
 
-    init(workers: Int, tunnels: Int = 64, sas: Int = 128, echoes: Bool = false, ringSize: Int = 1 << 17) throws {
+    init(
+        workers: Int, tunnels: Int = 64, sas: Int = 128, echoes: Bool = false, ringSize: Int = 1 << 17, reassembles: Bool = true,
+        encapsulatedMTU: Int = 0
+    ) throws {
         let bells = (0...workers).map { _ in Bell {} }
         control = Control(
             interfaces: ["priv0", "priv1"], bells: bells, tunnelsPerWorker: tunnels, childSAsPerWorker: sas, entropy: SeededEntropy(seed: 11))
         visitors = Visitors(echoes: echoes)
         outer = (0..<workers).map { _ in MemoryWire() }
+        outer6 = (0..<workers).map { _ in MemoryWire() }
+        native = (0..<workers).map { _ in MemoryWire() }
+        whole4 = (0..<workers).map { _ in MemoryWire() }
+        whole6 = (0..<workers).map { _ in MemoryWire() }
         inner = (0..<workers).map { _ in MemoryWire() }
         faults = (0..<workers).map { _ in FaultyPort<MemoryPort>.Plan() }
         threads = Mutex([])
         let rings = RingMemory(workers: workers, ringSize: ringSize)
         var started: [PinnedThread] = []
+        var numbers = OuterPorts(locals: [Self.gateway, Self.gateway6, Endpoint(Self.gateway.address, port: 0)])
+        numbers.wholeIPv4 = 3
+        numbers.wholeIPv6 = 4
+        numbers.reassembles = reassembles
         for index in 0..<workers {
-            var outerRow = PortRow<FaultyPort<MemoryPort>>(capacity: 1)
-            _ = outerRow.append(FaultyPort(inner: MemoryPort(outer[index]), plan: faults[index]))
+            var outerRow = PortRow<FaultyPort<MemoryPort>>(capacity: 5)
+            for wire in [outer[index], outer6[index], native[index], whole4[index], whole6[index]] {
+                _ = outerRow.append(FaultyPort(inner: MemoryPort(wire), plan: faults[index]))
+            }
             var innerRow = PortRow<MemoryPort>(capacity: 2)
             _ = innerRow.append(MemoryPort(inner[index]))
             _ = innerRow.append(MemoryPort(MemoryWire()))
             let worker = control.worker(
-                index, outer: outerRow, inner: innerRow, gateways: [Self.gateway],
+                index, outer: outerRow, ports: numbers, inner: innerRow,
                 sources: [(ipv4: Packets.address("10.99.0.1").value, ipv6: 0), (ipv4: 0, ipv6: 0)], rings: rings, batchSize: 16)
             started.append(
                 try PinnedThread(name: "w\(index)", context: worker) { [self] worker in
@@ -85,12 +106,16 @@ final class Rig: Sendable {
                     }
                 })
         }
-        var ports = PortRow<MemoryPort>(capacity: 2)
+        var ports = PortRow<MemoryPort>(capacity: 3)
         _ = ports.append(MemoryPort(doorIKE))
         _ = ports.append(MemoryPort(doorNAT))
+        _ = ports.append(MemoryPort(doorWhole))
+        var doorNumbers = OuterPorts(locals: [Self.ike, Self.gateway])
+        doorNumbers.wholeIPv4 = 2
+        doorNumbers.reassembles = reassembles
         let door = Door(
-            ports: ports, locals: [Self.ike, Self.gateway], marked: [false, true], receiver: visitors, control: control, outbox: outbox,
-            board: doorBoard, rings: rings, batchSize: 16)
+            ports: ports, outer: doorNumbers, marked: [false, true], encapsulatedMTUs: [encapsulatedMTU, encapsulatedMTU], receiver: visitors,
+            control: control, outbox: outbox, board: doorBoard, rings: rings, batchSize: 16)
         started.append(
             try PinnedThread(name: "door", context: door) { [self] door in
                 var door = door
@@ -125,13 +150,15 @@ final class Rig: Sendable {
 
     func drops(_ reason: Drop) -> UInt64 { control.dropCounters(and: [doorBoard])[reason] ?? 0 }
 
-    /// A session with one Child SA on a worker.
+    /// A session with one Child SA on a worker. (An async function with settings and endpoints as parameters of its own crashes with Swift 6.3.)
     func session(
         _ address: String, worker: Int, key: UInt8 = 1, outbound: UInt32 = 0xcafe, suite: ESPSuite = Rig.suite,
-        settings: TunnelSettings = TunnelSettings()
+        _ change: (inout TunnelSpec) -> Void = { _ in }
     ) async throws -> (id: TunnelID, spi: LocalSPI) {
-        let spec = TunnelSpec(
-            worker: worker, interface: "priv0", innerAddresses: [Packets.address(address)], settings: settings, peer: Self.peer, local: Self.gateway)
+        var spec = TunnelSpec(
+            worker: worker, interface: "priv0", innerAddresses: [Packets.address(address)], settings: TunnelSettings(), peer: Self.peer,
+            local: Self.gateway)
+        change(&spec)
         guard let id = control.open(tunnel: spec) else { throw DatapathError.noSuchTunnel }
         guard let spi = control.allocateSPI(worker: worker) else { throw DatapathError.noSuchSPI }
         try await control.install(child(id, spi, key: key, outbound: outbound, suite: suite))

@@ -148,7 +148,7 @@ import Wire
         // Far more pieces than a batch of the rig has slots
         var settings = TunnelSettings()
         settings.ipMTU = 512
-        _ = try await rig.session("10.99.0.20", worker: 1, key: 9, outbound: 0xd00d, settings: settings)
+        _ = try await rig.session("10.99.0.20", worker: 1, key: 9, outbound: 0xd00d) { $0.settings = settings }
         for number in 0..<8 { rig.inner[1].put(MemoryWire.Packet(octets: Self.down("10.99.0.20", number, octets: 30_000))) }
         var pieces = 0
         let isCut = await rig.wait {

@@ -190,15 +190,16 @@ import Wire
     }
 
     @Test func threat_P22_mostChildSAs() throws {
-        // Eight, and as many that take their places; the session has one already.
         var session = try Session()
-        for slot in 6..<22 {
+        // one Child SA is there already
+        let last = 6 + Tunnel.maximumChildSAs - 1
+        for slot in 6...last {
             guard let spi = LocalSPI(worker: 0, slot: slot, tag: 7) else { return }
             let pair = SAPair(
                 inbound: try SAs.inbound(SAs.gcm, spi: spi.rawValue), outbound: try SAs.outbound(SAs.gcm), selectors: Session.everything,
                 lifetimes: SALifetimes(), tunnel: 2, supersedes: nil)
             let isIn = session.sad.insert(pair)
-            #expect(isIn == (slot < 21))
+            #expect(isIn == (slot < last))
         }
     }
 }

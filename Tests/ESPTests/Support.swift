@@ -102,15 +102,17 @@ struct Session: ~Copyable {
     }
 
     /// What the private side would get, or why not.
-    mutating func deliver(_ inner: [UInt8], from peer: Endpoint = Session.peer) throws(Drop) -> [UInt8] {
-        try deliver(sealed: try client.seal(inner), from: peer)
+    mutating func deliver(_ inner: [UInt8], from peer: Endpoint = Session.peer, trafficClass: UInt8 = 0) throws(Drop) -> [UInt8] {
+        try deliver(sealed: try client.seal(inner), from: peer, trafficClass: trafficClass)
     }
 
-    mutating func deliver(sealed: [UInt8], from peer: Endpoint = Session.peer) throws(Drop) -> [UInt8] {
+    mutating func deliver(sealed: [UInt8], from peer: Endpoint = Session.peer, trafficClass: UInt8 = 0) throws(Drop) -> [UInt8] {
         var octets = sealed
         let now = now
         let result: Result<SAD.Delivery, Drop> = octets.withUnsafeMutableBytes { buffer in
-            do throws(Drop) { return .success(try sad.open(PacketView(buffer), from: peer, at: Session.gateway, now: now)) } catch {
+            do throws(Drop) {
+                return .success(try sad.open(PacketView(buffer), from: peer, at: Session.gateway, trafficClass: trafficClass, now: now))
+            } catch {
                 return .failure(error)
             }
         }

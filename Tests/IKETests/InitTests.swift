@@ -120,13 +120,30 @@ struct InitTests {
         expectSound(pair)
     }
 
-    @Test("without force nothing is claimed, and a client that does not encapsulate gets no Child SA")
-    func unforced() throws {
+    @Test("without force nothing is claimed: no NAT, no UDP around ESP; with NAT detection and without", arguments: [true, false])
+    func unforced(detects: Bool) throws {
+        let pair = try Pair.established(profile: Pair.policy { $0.natTraversal.force = false }) { if !detects { $0.natClaim = .silent } }
+        #expect(!pair.client.isEncapsulated)
+        #expect(pair.entry?.children.map(\.isEncapsulated) == [false])
+        #expect(pair.entry?.establishment?.nat == NATState(supported: detects, peerBehindNAT: false, weBehindNAT: false))
+        #expect(pair.entry?.remote.port == 500)
+        expectSound(pair)
+    }
+
+    @Test("with a NAT on the way ESP must be in UDP: a client that stays on port 500 gets no Child SA")
+    func unforcedWithNAT() throws {
         let pair = try Pair(profile: Pair.policy { $0.natTraversal.force = false })
+        // Changed under way, so that we alone see the NAT
+        pair.client.warrior.tamper = tampering(.ikeSAInit) { payloads in
+            payloads = payloads.map {
+                guard case .notify(var notify) = $0, notify.type == .natDetectionSourceIP else { return $0 }
+                notify.data = [UInt8](repeating: 7, count: 20)
+                return .notify(notify)
+            }
+        }
         pair.connect()
         #expect(!pair.client.isEncapsulated)
         #expect(pair.client.refusals == [.noProposalChosen])
-        #expect(pair.client.closure == .deletedByPeer)
         pair.drain()
         expectNothingLeft(pair)
     }
@@ -138,6 +155,7 @@ struct InitTests {
         #expect(pair.client.isBehindNAT && pair.client.isEncapsulated)
         #expect(pair.entry?.establishment?.nat == NATState(supported: true, peerBehindNAT: true, weBehindNAT: false))
         #expect(pair.entry?.remote == Endpoint(ip("203.0.113.9"), port: 40_001))
+        #expect(pair.entry?.children.map(\.isEncapsulated) == [true])
         expectSound(pair)
     }
 

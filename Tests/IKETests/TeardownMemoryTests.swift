@@ -51,7 +51,7 @@ private struct Disguised {
 extension RoadWarrior {
     /// The keys of its IKE SA, which are the gateway's too. They are read where they lie: a copy would be found later.
     fileprivate var disguisedKeys: [(String, Disguised)] {
-        switch keys {
+        switch ike.keys {
         case .some(let keys):
             [
                 ("SK_d", Disguised(keys.derivation)), ("SK_ei", Disguised(keys.initiatorEncryption)), ("SK_er", Disguised(keys.responderEncryption)),

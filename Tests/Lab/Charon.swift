@@ -42,6 +42,8 @@ package final class Charon: Sendable {
             """
             charon-systemd {
               load = aesni aes des sha2 sha1 md5 mgf1 rdrand random nonce x509 constraints pubkey pkcs1 pkcs8 pem openssl gmp curve25519 hmac kdf xcbc cmac gcm ccm chapoly kernel-libipsec kernel-netlink socket-default vici
+              # each login that is waited for takes one, and charon itself about ten
+              threads = 32
               install_routes = yes
               install_virtual_ip = yes
               retransmit_timeout = \(settings.retransmitTimeout)
@@ -126,6 +128,18 @@ package final class Charon: Sendable {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let file = try scenario.write(text, to: "\(name).d/swanctl.conf")
         try await swanctl(["--load-all", "--clear", "--noprompt", "--file", file]).required()
+    }
+
+    /// Takes up a folder as it would be copied to /etc/swanctl: connections in conf.d, certificates and keys in the folders beside it.
+    package func load(installing tree: String) async throws {
+        for kind in try FileManager.default.contentsOfDirectory(atPath: tree) {
+            try FileManager.default.createDirectory(atPath: "\(folder)/\(kind)", withIntermediateDirectories: true)
+            for file in try FileManager.default.contentsOfDirectory(atPath: "\(tree)/\(kind)") {
+                try FileManager.default.copyItem(atPath: "\(tree)/\(kind)/\(file)", toPath: "\(folder)/\(kind)/\(file)")
+            }
+        }
+        // as Debian's own file has it
+        try await load(swanctl: "include conf.d/*.conf\n")
     }
 
     /// Asks for a connection; the result is swanctl's exit and what charon said while it tried.

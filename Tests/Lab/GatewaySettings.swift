@@ -79,6 +79,12 @@ package struct GatewaySettings: Sendable {
     package var selectors: [String] = []
     package var ipMTU: Int?
     package var clearsDF = false
+    /// encapsulated-ip-mtu
+    package var encapsulatedMTU: Int?
+    /// Of outer packets; nil: the inner ones'.
+    package var dscp: Int?
+    /// tunnel-group: reassembly
+    package var reassembles = true
     package var workers = 2
     package var forcesEncapsulation = true
     /// ikev2-fragment: mtu
@@ -112,7 +118,7 @@ package struct GatewaySettings: Sendable {
             """
         if let metrics { text += "  metrics: { address: \(metrics.address), port: \(metrics.port) }\n" }
         text += """
-            tunnel-group: { 1: { workers: \(workers) } }
+            tunnel-group: { 1: { workers: \(workers)\(reassembles ? ", reassembly: { max-wait-time: 2000 }" : "") } }
             service:
               home: { id: 1, interface: { \(Self.interfaceName): { address: [10.99.0.1/24\(pool6 == nil ? "" : ", \"2001:db8:99::1/64\"")] } } }
 
@@ -181,6 +187,8 @@ package struct GatewaySettings: Sendable {
         var template: [String] = []
         if !ipsecTransforms.isEmpty { template.append("ipsec-transform: [\(list(ipsecTransforms.count))]") }
         if let ipMTU { template.append("ip-mtu: \(ipMTU)") }
+        if let encapsulatedMTU { template.append("encapsulated-ip-mtu: \(encapsulatedMTU)") }
+        if let dscp { template.append("dscp: \(dscp)") }
         if clearsDF { template.append("clear-df-bit: true") }
         text += "  tunnel-template: { 1: { \(template.joined(separator: ", ")) } }\n"
         if !selectors.isEmpty {

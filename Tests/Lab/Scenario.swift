@@ -10,6 +10,7 @@ package final class Scenario: Sendable {
     /// Scratch folder: configurations, logs, sockets.
     package let folder: String
     let prefix: String
+    private let slots: Int
 
     private struct Contents {
         var namespaces: [Namespace] = []
@@ -25,8 +26,9 @@ package final class Scenario: Sendable {
 
     private static let number = Atomic<Int>(0)
 
-    private init(name: String) throws {
+    private init(name: String, slots: Int) throws {
         self.name = name
+        self.slots = slots
         let count = Self.number.wrappingAdd(1, ordering: .relaxed).newValue
         prefix = "gwlab-\(getpid())-\(count)"
         folder = "\(Sweep.root)/\(prefix)"
@@ -42,8 +44,10 @@ package final class Scenario: Sendable {
         try Requirements.check()
         await Sweep.once.value
         await Slots.shared.take(slots)
+        let begin = ContinuousClock.now
+        defer { print("scenario \(name): \(((ContinuousClock.now - begin) / .milliseconds(100)).rounded() / 10) s") }
         let scenario: Scenario
-        do { scenario = try Scenario(name: name) } catch {
+        do { scenario = try Scenario(name: name, slots: slots) } catch {
             await Slots.shared.giveBack(slots)
             throw error
         }
@@ -58,6 +62,15 @@ package final class Scenario: Sendable {
             await Slots.shared.giveBack(slots)
             throw error
         }
+    }
+
+    /// Waits while nothing happens that needs a processor; another scenario may take this one's place meanwhile.
+    package func rest(for duration: Duration) async throws {
+        await Slots.shared.giveBack(slots)
+        let result: Result<Void, any Error>
+        do { result = .success(try await Task.sleep(for: duration)) } catch { result = .failure(error) }
+        await Slots.shared.take(slots)
+        try result.get()
     }
 
     /// Remembers that an expectation failed, so that the logs are printed at the end.

@@ -10,21 +10,26 @@ package struct Ping: Sendable {
         case allowed = "dont"
     }
 
+    /// Requests that were asked for, and how many of these were answered, however late.
     package let sent: Int
     package let received: Int
     package let output: String
 
+    /// Each request may take two seconds: with a deadline ping goes on asking until it has its answers, without one it leaves off one interval after
+    /// the last request, which a busy machine takes for a loss. Requests beyond `count` do not count.
+    ///
     /// - Parameter size: octets of the whole IP packet (at least 28, or 48 with IPv6).
     package static func run(
         from namespace: Namespace, to address: String, count: Int = 3, size: Int = 84, fragmentation: Fragmentation = .allowed, source: String? = nil
     ) async throws -> Ping {
         let own = source.map { "-I \($0) " } ?? ""
         let result = try await namespace.run(
-            "/usr/bin/ping -n -i 0.1 -W 2 -c \(count) -s \(size - (address.contains(":") ? 48 : 28)) -M \(fragmentation.rawValue) \(own)\(address)")
-        let numbers = result.output.split(separator: "\n").first { $0.contains("packets transmitted") }?.split(separator: " ") ?? []
-        return Ping(
-            sent: numbers.first.flatMap { Int($0) } ?? 0,
-            received: numbers.count > 3 ? Int(numbers[3]) ?? 0 : 0, output: result.output)
+            "/usr/bin/ping -n -i 0.1 -w \((count + 8) / 10 + 2) -c \(count) -s \(size - (address.contains(":") ? 48 : 28)) "
+                + "-M \(fragmentation.rawValue) \(own)\(address)")
+        let answered = result.output.split(separator: "\n").filter { $0.contains(" bytes from ") }.compactMap { line in
+            line.split(separator: " ").first { $0.hasPrefix("icmp_seq=") }.flatMap { Int($0.dropFirst(9)) }
+        }
+        return Ping(sent: count, received: Set(answered).filter { (1...count).contains($0) }.count, output: result.output)
     }
 
     /// Whether any answer came.

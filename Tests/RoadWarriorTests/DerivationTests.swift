@@ -82,7 +82,24 @@ struct DerivationTests {
                 row.prf, derivation: key, shared: SecretOctets(copying: value("g^ir (new)")), initiatorNonce: ni,
                 responderNonce: nr, count: fresh.count)
             #expect(withExchange.exposed() == fresh, "line \(row.line)")
+            let rekeyed = try Derivation.rekeyedSeed(
+                row.prf, derivation: key, shared: SecretOctets(copying: value("g^ir (new)")), initiatorNonce: ni, responderNonce: nr)
+            #expect(rekeyed.exposed() == (try value("SKEYSEED(Rekey)")), "line \(row.line)")
         }
+    }
+}
+
+struct FixedKeyTests {
+    /// RFC 7296 section 2.14: a PRF with keys of one length takes the first 64 bits of each nonce.
+    @Test func RFC7296_2_14_seedByAESXCBC() throws {
+        let prf = try #require(PRF(.aesXCBC))
+        let (ni, nr) = ([UInt8](1...32), [UInt8](101...116))
+        let shared = SecretOctets(copying: [UInt8](repeating: 7, count: 32))
+        let seed = try Derivation.seed(prf, initiatorNonce: ni, responderNonce: nr, shared: shared)
+        let other = try Derivation.seed(
+            prf, initiatorNonce: Array(ni.prefix(8)) + [0, 0], responderNonce: Array(nr.prefix(8)), shared: shared)
+        let expected = try prf(key: SecretOctets(copying: Array(ni.prefix(8) + nr.prefix(8))), shared)
+        #expect(seed.exposed() == expected.exposed() && seed.exposed() == other.exposed())
     }
 }
 

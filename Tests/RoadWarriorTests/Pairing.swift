@@ -38,6 +38,13 @@ final class Pairing {
         gateway = ScriptedGateway(script)
     }
 
+    static func established() throws -> Pairing {
+        let pair = Pairing()
+        try pair.connect()
+        _ = try #require(pair.child)
+        return pair
+    }
+
     func take(_ outputs: [RoadWarrior.Output]) {
         for output in outputs {
             if case .send(let datagram) = output {

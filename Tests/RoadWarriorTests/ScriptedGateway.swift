@@ -39,6 +39,8 @@ final class ScriptedGateway {
     var initRequests: [[UInt8]] = []
     /// Inner payloads of protected requests, in order.
     var opened: [(IKEHeader, [Payload])] = []
+    /// What a CREATE_CHILD_SA request is answered with.
+    var createChildAnswer: NotifyType?
     /// The client's AUTH value was right.
     var clientProved = false
 
@@ -234,6 +236,9 @@ final class ScriptedGateway {
         let payloads = try open(message, octets)
         opened.append((message.header, payloads))
         guard !message.header.isResponse else { return nil }
+        if message.header.exchange == .createChildSA, let createChildAnswer {
+            return try seal(.createChildSA, [.notify(NotifyPayload(createChildAnswer))], id: message.header.messageID, response: true)
+        }
         guard message.header.exchange == .ikeAuth else {
             return try seal(message.header.exchange, [], id: message.header.messageID, response: true)
         }

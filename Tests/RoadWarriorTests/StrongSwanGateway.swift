@@ -88,7 +88,22 @@ final class StrongSwanGateway {
     private let folder: URL
     private var process: Running?
 
-    init(ike: String, esp: String, psk: String = StrongSwanGateway.psk) throws {
+    /// A gateway with a certificate, and a CA whose clients may come in.
+    struct Certificates {
+        /// PEM: the gateway's, its key, and the CA.
+        let certificate: String
+        let key: String
+        let authority: String
+        var intermediates: [String] = []
+        /// swanctl's `auth` of either side: pubkey, psk, ike:rsa/pss ...
+        var gatewayAuth = "pubkey"
+        var clientAuth = "pubkey"
+    }
+
+    init(
+        ike: String, esp: String, psk: String = StrongSwanGateway.psk, certificates: Certificates? = nil, fragmentSize: Int = 1280,
+        childRekey: String = "1h", childRekeyPackets: Int = 0, ikeRekey: String = "4h"
+    ) throws {
         let tag = String(UInt32.random(in: 0...UInt32.max), radix: 36)
         client = "rwc-\(tag)"
         server = "rws-\(tag)"
@@ -105,7 +120,9 @@ final class StrongSwanGateway {
         try Data(
             """
             charon-systemd {
-              load = aesni aes des sha2 sha1 md5 random nonce openssl gmp curve25519 hmac kdf gcm kernel-libipsec kernel-netlink socket-default vici
+              load = aesni aes des sha2 sha1 md5 mgf1 random nonce x509 constraints pubkey pkcs1 pkcs8 pem openssl gmp curve25519 hmac kdf xcbc gcm chapoly kernel-libipsec kernel-netlink socket-default vici
+              fragment_size = \(fragmentSize)
+              delete_rekeyed_delay = 1
               plugins { vici { socket = unix://\(socket) } }
               filelog {
                 log {
@@ -116,8 +133,15 @@ final class StrongSwanGateway {
               }
               journal { default = -1 }
             }
+            swanctl { load = pem pkcs1 pkcs8 x509 constraints pubkey openssl random }
             """.utf8
         ).write(to: folder.appendingPathComponent("strongswan.conf"))
+        if let certificates {
+            try place(certificates.certificate, "x509/gateway.pem")
+            try place(certificates.key, "private/gateway.pem")
+            try place(certificates.authority, "x509ca/ca.pem")
+            for (index, text) in certificates.intermediates.enumerated() { try place(text, "x509ca/between\(index).pem") }
+        }
         try Data(
             """
             connections {
@@ -127,15 +151,19 @@ final class StrongSwanGateway {
                 proposals = \(ike)
                 pools = pool
                 dpd_delay = 2s
+                rekey_time = \(ikeRekey)
                 local {
-                  auth = psk
+                  auth = \(certificates?.gatewayAuth ?? "psk")
+                  \(certificates == nil ? "" : "certs = gateway.pem")
                   id = gw.example.org
                 }
-                remote { auth = psk }
+                remote { auth = \(certificates?.clientAuth ?? "psk") }
                 children {
                   net {
                     local_ts = 10.9.0.0/16
                     esp_proposals = \(esp)
+                    rekey_time = \(childRekey)
+                    rekey_packets = \(childRekeyPackets)
                   }
                 }
               }
@@ -168,6 +196,18 @@ final class StrongSwanGateway {
         guard running.end(seconds: 20) == 0 else { throw Fault(words.joined(separator: " ") + ": " + running.output) }
     }
 
+    private func place(_ text: String, _ path: String) throws {
+        let file = folder.appendingPathComponent(path)
+        try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data(text.utf8).write(to: file)
+    }
+
+    /// A file of the client's, by its path.
+    func write(_ text: String, to name: String) throws -> String {
+        try place(text, "client/\(name)")
+        return folder.appendingPathComponent("client/\(name)").path
+    }
+
     private var socket: String { folder.appendingPathComponent("vici").path }
     private var environment: [String: String] {
         ["STRONGSWAN_CONF": folder.appendingPathComponent("strongswan.conf").path]
@@ -184,7 +224,9 @@ final class StrongSwanGateway {
     }
 
     /// Our program in the client's namespace. It is told that the gateway is ours: in a container it may not see that for itself.
-    func load(_ words: String...) throws -> Running {
+    func load(_ words: String...) throws -> Running { try load(words: words) }
+
+    func load(words: [String]) throws -> Running {
         let program = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appendingPathComponent("ipsec-load")
         return try Running(["ip", "netns", "exec", client, program.path] + words + ["--yes-this-is-my-gateway"])
     }

@@ -30,7 +30,7 @@ struct AddressTests {
             #expect(try await road.gateway.pools().map(\.quarantined) == [1])
             let early = try await bob.initiate()
             #expect(!early.succeeded, "the address was given to another while it rests")
-            try await Task.sleep(for: .seconds(31))
+            try await scenario.rest(for: .seconds(31))
             #expect(try await bob.connect().virtualAddresses == ["10.99.0.10"])
             #expect(try await road.reachesHost(bob))
         }

@@ -55,6 +55,54 @@ struct FaultyWireTests {
         }
     }
 
+    /// What the arithmetic allows. A datagram passes with 1 - 0.3 = 0.7; damaged ones (2 %, IKE_SA_INIT is spared) are as good as lost, repeated and
+    /// late ones are not. An exchange's one attempt succeeds when request and response pass: p = 0.7^2 = 0.49 in IKE_SA_INIT, (0.7 * 0.98)^2 = 0.47
+    /// in IKE_AUTH, since the gateway answers each copy of a request. strongSwan sends a request 14 times: it fails with (1 - p)^14, 8.1e-5 and
+    /// 1.4e-4. So 99.98 of 100 logins succeed; less one point, 98.98. Of 96 logins (each with a fresh nonce, key and fate) one may fail: two or
+    /// more do with a chance of 2e-4.
+    @Test("30 % loss, reordering, repetition, corruption: as many logins succeed as retransmission allows", arguments: [UInt64(61), 62])
+    func loginsAgainstTheArithmetic(seed: UInt64) async throws {
+        try await Scenario.run(slots: 2) { scenario in
+            let faults = Relay.Faults(loss: 0.3, duplication: 0.1, reordering: 0.2, corruption: 0.02)
+            let (network, relay, gateway) = try await world(scenario, faults, seed: seed)
+            var settings = Charon.Settings()
+            (settings.retransmitTimeout, settings.retransmitBase, settings.retransmitTries) = (0.2, 1.1, 13)
+            let client = try await Charon.start(scenario, in: network.client, settings: settings)
+            let identities = (1...8).map { "user\($0)" }
+            try await client.load(
+                identities.map { name in
+                    var connection = CharonConnection()
+                    (connection.name, connection.identity) = (name, "\(name).test")
+                    connection.child = "net-\(name)"
+                    return connection
+                })
+            let failures = try await withThrowingTaskGroup(of: [String].self) { group in
+                for name in identities {
+                    group.addTask {
+                        var failed: [String] = []
+                        for round in 1...12 {
+                            let login = try await client.initiate("net-\(name)", timeout: .seconds(60))
+                            if !login.succeeded { failed.append("round \(round) of \(name):\n\(login.output)") }
+                            // no word of it to the gateway: the next login takes the session over, or DPD would find out
+                            try await client.forget(ike: name)
+                        }
+                        return failed
+                    }
+                }
+                return try await group.reduce(into: []) { $0 += $1 }
+            }
+            let rate = 1 - Double(failures.count) / 96
+            print("logins at 30 % loss: \(rate), seed \(seed), \(relay.counts)")
+            #expect(rate >= 0.9898, "seed \(seed): \(failures.joined(separator: "\n"))")
+            // nothing was left out: of some 96 * 4 datagrams and their copies a third was lost
+            #expect(relay.counts.lost > 100 && relay.counts.corrupted > 2 && relay.counts.reordered > 50, "seed \(seed): \(relay.counts)")
+            // one session for each name at the most, whatever was lost
+            let sessions = try await gateway.sessions()
+            #expect(Set(sessions.map(\.identity)).count == sessions.count && sessions.count <= identities.count, "seed \(seed): \(sessions)")
+            #expect(gateway.process.isRunning)
+        }
+    }
+
     @Test("RFC 7383: logins in fragments over a lossy wire", arguments: [UInt64(21)])
     func loginsInFragments(seed: UInt64) async throws {
         try await Scenario.run { scenario in

@@ -9,26 +9,29 @@ import Testing
 /// ```
 @Suite(.watched)
 struct FragmentationTests {
-    @Test("RFC 7383: IKE_AUTH in fragments both ways, none larger than either side allows")
-    func rfc7383_bothWays() async throws {
+    @Test("RFC 7383: IKE_AUTH in fragments both ways, none larger than either side allows, over both families", arguments: [4, 6])
+    func rfc7383_bothWays(outer: Int) async throws {
         try await Scenario.run { scenario in
             var settings = GatewaySettings()
+            if outer == 6 { settings.gatewayAddress = RoadNetwork.gatewayAddress6 }
             settings.fragmentMTU = 512
             // 32 selectors that do not touch are 512 octets of TSr.
             settings.selectors = (0..<32).map { "10.20.0.\($0 * 8)/30" }
-            let road = try await Road.build(scenario, settings)
+            let road = try await Road.build(scenario, ipv6: true, settings)
             let capture = try await Capture.start(scenario, in: road.network.gateway, link: "wan", filter: "udp port 4500")
             var charon = Charon.Settings()
             charon.fragmentSize = 300
             let identity = "alice." + String(repeating: "a-long-name.", count: 15) + "test"
-            let client = try await road.client(1, identity, settings: charon)
+            let client = try await road.client(1, identity, settings: charon) { $0.remoteAddress = settings.gatewayAddress }
             let login = try await client.initiate()
             try #require(login.succeeded, "\(login.output)")
             #expect(try await road.reachesHost(client))
             #expect(try await road.session(of: identity).packetsIn >= 3)
             #expect(login.output.contains("generating IKE_AUTH request 1 [ EF(1/"), "\(login.output)")
             #expect(login.output.contains("parsed IKE_AUTH response 1 [ EF(1/"), "\(login.output)")
-            let requests = try await capture.stop(filter: "dst host 192.0.2.1 and udp[8:4] = 0")
+            // the non-ESP marker
+            let marker = outer == 6 ? "ip6[48:4] = 0" : "udp[8:4] = 0"
+            let requests = try await capture.stop(filter: "dst host \(settings.gatewayAddress) and \(marker)")
             #expect(requests.count >= 2, "\(requests)")
             let drops = try await road.gateway.counters().ike.filter { $0.key.hasPrefix("messages-dropped") }
             #expect(drops.isEmpty, "\(drops)")

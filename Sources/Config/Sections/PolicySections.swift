@@ -151,6 +151,8 @@ extension Draft {
             template.encapsulatedIPMTU = outer.integer(512...9000)
             outer.uses(.outerFragmentation)
         }
+        if let dscp = section["dscp"], dscp.scalar != "copy" { template.dscp = dscp.integer(0...63, also: "copy") }
+        template.copiesTrafficClassUponDecapsulation = section["copy-traffic-class-upon-decapsulation"]?.boolean() ?? false
         template.clearDFBit = section["clear-df-bit"]?.boolean() ?? false
         template.privateTCPMSSAdjust = section["private-tcp-mss-adjust"]?.integer(512...9000)
         template.fragmentationRequired = messageRate(section["icmp-generation"], "frag-required")

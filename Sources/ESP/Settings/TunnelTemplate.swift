@@ -9,6 +9,10 @@ package struct TunnelTemplate: Hashable, Sendable {
     package var ipMTU = 1400
     /// Largest outer packet, octets; nil: the outer path's (DP-5).
     package var encapsulatedIPMTU: Int?
+    /// DSCP of outer packets, 0 to 63; nil: the inner packet's (DP-8).
+    package var dscp: Int?
+    /// `copy-traffic-class-upon-decapsulation`: inner packets take the DSCP of their outer ones.
+    package var copiesTrafficClassUponDecapsulation = false
     /// Inner packets over `ipMTU` are fragmented although DF is set.
     package var clearDFBit = false
     /// `private-tcp-mss-adjust`; nil: as `ipMTU` asks.

@@ -11,6 +11,8 @@ package struct CertificateInventory: Sendable {
     private(set) var gateways: [String: GatewayCertificates] = [:]
     /// What is watched for its end (features.md PKI-15).
     private(set) var watched: [ExpiryWatch.Subject] = []
+    /// Their files.
+    private var files: [ExpiryWatch.Subject: String] = [:]
     /// Errors stop a run; warnings are what clients would stumble over.
     package private(set) var problems: [Problem] = []
 
@@ -60,7 +62,7 @@ package struct CertificateInventory: Sendable {
         guard let profile = configuration.pki.caProfiles.first(where: { $0.name == name }), profile.isEnabled,
             let certificate = certificate(profile.certificateFile)
         else { return nil }
-        watched.append(ExpiryWatch.Subject(name: "ca-profile \(name)", certificate: certificate))
+        watch(certificate, "ca-profile \(name)", file: profile.certificateFile)
         let check = RevocationCheck(rawValue: profile.revocationCheck.rawValue) ?? .crl
         do throws(CertificateAuthority.Problem) {
             return try CertificateAuthority(name: name, certificate: certificate, revocationCheck: check, at: time)
@@ -117,7 +119,7 @@ package struct CertificateInventory: Sendable {
             guard let (made, key) = read(entry) else { continue }
             entries.append(made)
             keys[entry.id] = key
-            watched.append(ExpiryWatch.Subject(name: "cert-profile \(name) entry \(entry.id)", certificate: made.certificate))
+            watch(made.certificate, "cert-profile \(name) entry \(entry.id)", file: entry.certificateFile)
         }
         guard entries.count == profile.entries.count, let own = try? OwnCertificates(entries) else { return nil }
         return (own, keys, Set(profile.entries.filter { $0.rsaSignature == .pss }.map(\.id)))
@@ -159,6 +161,26 @@ package struct CertificateInventory: Sendable {
             )
         }
         return nil
+    }
+
+    // MARK: Ends
+
+    private mutating func watch(_ certificate: Certificate, _ name: String, file: String) {
+        let subject = ExpiryWatch.Subject(name: name, certificate: certificate)
+        watched.append(subject)
+        files[subject] = file
+    }
+
+    /// What ends within the time of `certificate-expiration-warning`; `check` shows it, a running gateway has its `ExpiryReminder`.
+    package var ending: [Problem] {
+        var watch = ExpiryWatch(lead: configuration.pki.certificateExpiration.before, repetition: nil)
+        let due = watch.due(watched, at: time).filter { !$0.hasExpired }
+        return due.compactMap { warning in
+            guard let subject = watched.first(where: { $0.name == warning.name }), let file = files[subject] else { return nil }
+            return configuration.problem(
+                .warning, file: file, found: "\(subject.certificate), which ends at \(warning.notAfter)",
+                allowed: "a certificate that lasts longer; renew it in time")
+        }
     }
 
     // MARK: Problems

@@ -12,6 +12,8 @@ import Wire
 struct Plan: Sendable {
     let gateways: [IPAddress: GatewayRuntime]
     let datapath: Datapath.Settings
+    /// ESP without UDP, or outer fragments of our own size: CAP_NET_RAW is asked for.
+    let needsRawSockets: Bool
     let management: ManagementServer.Settings
     let systemName: String
     /// Shards of the IKE engine.
@@ -32,9 +34,18 @@ struct Plan: Sendable {
         self.gateways = gateways
         let cores = Machine.cores
         let workers = configuration.tunnelGroups.compactMap(\.workers).max() ?? max(1, cores - 1)
-        datapath = Datapath.Settings(
+        var datapath = Datapath.Settings(
             workers: min(64, max(1, workers)), interfaces: try Self.interfaces(configuration),
-            gateways: gateways.keys.sorted().map { GatewayListener(address: $0) })
+            gateways: gateways.values.sorted { $0.address < $1.address }.map { gateway in
+                var listener = GatewayListener(address: gateway.address)
+                listener.encapsulatedMTU = gateway.template.encapsulatedIPMTU
+                return listener
+            })
+        needsRawSockets = gateways.values.contains { !$0.profile.policy.natTraversal.force || $0.template.encapsulatedIPMTU != nil }
+        // Open where they may be, so that a reload can begin to use them
+        datapath.opensRawSockets = needsRawSockets || (try? Capability.missing(of: [.netRaw]))?.isEmpty == true
+        datapath.reassembles = configuration.tunnelGroups.contains { $0.reassemblyTimeout != nil }
+        self.datapath = datapath
         let management = configuration.management
         self.management = ManagementServer.Settings(
             controlSocket: management.controlSocket,

@@ -47,13 +47,13 @@ extension Gateway {
         guard !further.contains(where: { $0.severity == .error }) else {
             return ReloadAnswer(applied: false, problems: report, needRestart: [])
         }
+        let certificates = CertificateInventory(next)
+        report += certificates.problems.map(ReloadProblem.init)
+        guard !certificates.problems.contains(where: { $0.severity == .error }) else {
+            return ReloadAnswer(applied: false, problems: report, needRestart: [])
+        }
         let plan: Plan
         do throws(StartupError) {
-            let certificates = CertificateInventory(next)
-            report += certificates.problems.map(ReloadProblem.init)
-            guard !certificates.problems.contains(where: { $0.severity == .error }) else {
-                return ReloadAnswer(applied: false, problems: report, needRestart: [])
-            }
             plan = try Plan(next, certificates)
         } catch {
             report.append(ReloadProblem(severity: .error, file: next.file, line: 1, column: 1, key: "", message: error.description))
@@ -71,6 +71,8 @@ extension Gateway {
         for engine in parts.engines { await engine.replaceGateways(served) }
         parts.door.notify(.limits(served.mapValues(\.profile.policy)))
         current.withLock { $0 = next }
+        let warning = next.pki.certificateExpiration
+        await expiry.use(lead: warning.before, repetition: warning.repetition, certificates.watched, at: .now)
         self.served.withLock { $0 = served }
         await endSessions(of: Set(difference.removedGateways))
         gatewayLog.level = LogLevel(rawValue: next.management.logLevel.rawValue) ?? gatewayLog.level

@@ -11,7 +11,7 @@ enum Startup {
     static func check(_ plan: Plan, logger: Logger) throws(StartupError) {
         let missing: [Capability]
         do throws(SystemError) {
-            missing = try Capability.missing(of: [.netAdmin, .netBindService])
+            missing = try Capability.missing(of: [.netAdmin, .netBindService] + (plan.needsRawSockets ? [.netRaw] : []))
         } catch {
             throw StartupError("\(error)")
         }

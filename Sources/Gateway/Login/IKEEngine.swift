@@ -514,7 +514,7 @@ actor IKEEngine {
         return ChildReport(
             inboundSPI: child.inboundSPI, outboundSPI: child.outboundSPI, encryption: AlgorithmNames.encryption(child.suite.suite),
             integrity: AlgorithmNames.integrity(child.suite.suite), extendedSequenceNumbers: child.suite.extendedSequenceNumbers,
-            udpEncapsulation: true, localSelectors: child.localSelectors.map(\.description),
+            udpEncapsulation: child.isEncapsulated, localSelectors: child.localSelectors.map(\.description),
             remoteSelectors: child.remoteSelectors.map(\.description), established: since.wall,
             remainingSeconds: Self.seconds(since.clock + child.lifetime - now), sequenceIn: status.highestInbound,
             sequenceOut: status.lastOutbound,

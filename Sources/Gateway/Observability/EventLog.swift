@@ -123,6 +123,15 @@ package struct EventLog: Sendable {
         }
     }
 
+    /// A certificate ends soon, or has ended; `subject` is where the configuration has it.
+    package func certificateEnds(_ certificate: String, subject: String, end: String, days: Int64, hasExpired: Bool) {
+        let when = hasExpired ? "expired at \(end)" : days < 2 ? "ends within two days, at \(end)" : "ends in \(days) days, at \(end)"
+        logger.log(
+            level: hasExpired ? .error : .warning,
+            "the certificate of \(subject) \(when): put another one into its file, then `ipsec-gwctl reload`",
+            metadata: ["event": "certificate-ends", "subject": "\(subject)", "certificate": "\(certificate)", "end": "\(end)"])
+    }
+
     private func fromStranger(
         _ level: Logger.Level, _ message: Logger.Message, _ event: String, _ subject: Subject, _ fields: Logger.Metadata
     ) {

@@ -29,6 +29,8 @@ struct Session: Sendable {
     /// At most one of each family (features.md V6-3).
     var leases: [AddressFamily: Lease] = [:]
     var tunnel: TunnelID?
+    /// ESP goes inside UDP; else it is an IP protocol of its own.
+    var isEncapsulated = true
     var children: Set<UInt32> = []
     var established: Date?
     var accountingID: String
@@ -37,6 +39,11 @@ struct Session: Sendable {
 
     /// IPv4 first.
     var addresses: [IPAddress] { [.ipv4, .ipv6].compactMap { leases[$0]?.address } }
+
+    /// Where the datapath sends: the datapath knows ESP without UDP by port 0.
+    func espEndpoint(_ endpoint: Endpoint) -> Endpoint {
+        isEncapsulated ? endpoint : Endpoint(endpoint.address, port: 0)
+    }
 
     var subject: EventLog.Subject {
         EventLog.Subject(session: String(id), gateway: gateway.name, identity: identity, remote: remote, addresses: addresses)

@@ -144,17 +144,19 @@ actor Sessions {
 
     /// Puts a Child SA into the datapath; nil when that failed or the session is gone.
     func install(_ child: ChildSA, keys: Handover<ChildKeys>, session id: UInt64) async -> TunnelID? {
-        guard let session = sessions[id], session.teardown == nil, let keys = keys.take(),
+        guard var session = sessions[id], session.teardown == nil, let keys = keys.take(),
             let inbound = LocalSPI(rawValue: child.inboundSPI)
         else { return nil }
         var tunnel = session.tunnel
         if tunnel == nil {
+            session.isEncapsulated = child.isEncapsulated
+            sessions[id]?.isEncapsulated = child.isEncapsulated
             var settings = TunnelSettings(session.gateway.template)
             settings.followsPeer = child.peerBehindNAT
             tunnel = datapath.open(
                 tunnel: TunnelSpec(
                     worker: session.worker, interface: session.gateway.interfaceKey, innerAddresses: child.grant.addresses, settings: settings,
-                    peer: child.remote, local: child.local))
+                    peer: session.espEndpoint(child.remote), local: session.espEndpoint(child.local)))
         }
         guard let tunnel else { return nil }
         sessions[id]?.tunnel = tunnel
@@ -195,7 +197,7 @@ actor Sessions {
     func moved(_ id: UInt64, to remote: Endpoint) {
         guard let session = sessions[id], session.remote != remote else { return }
         sessions[id]?.remote = remote
-        if let tunnel = session.tunnel { datapath.move(tunnel: tunnel, to: remote) }
+        if let tunnel = session.tunnel { datapath.move(tunnel: tunnel, to: session.espEndpoint(remote)) }
         guard session.established != nil, let now = sessions[id] else { return }
         log.moved(now.subject, from: session.remote)
     }

@@ -13,7 +13,8 @@ package struct SAKeys: ~Copyable, Sendable {
     let pi: SecretOctets
     let pr: SecretOctets
 
-    /// SKEYSEED = prf(Ni | Nr, g^ir), with the first 64 bits of each nonce where the PRF has keys of one length only; then {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr).
+    /// SKEYSEED = prf(Ni | Nr, g^ir), with the first 64 bits of each nonce where the PRF has keys of one length only; then
+    /// {SK_d | SK_ai | SK_ar | SK_ei | SK_er | SK_pi | SK_pr} = prf+(SKEYSEED, Ni | Nr | SPIi | SPIr).
     package init(
         prf: PRF, suite: ProtectionSuite, sharedSecret: borrowing SecretOctets,
         initiatorNonce: [UInt8], responderNonce: [UInt8], initiatorSPI: IKESPI, responderSPI: IKESPI

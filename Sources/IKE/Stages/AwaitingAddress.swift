@@ -16,9 +16,11 @@ struct AwaitingAddress: ~Copyable, Sendable {
             return refuseChild(
                 .tsUnacceptable, cause: "the client asked for no Child SA", login: login, authenticated: authenticated, at: now, into: &outputs)
         }
-        guard login.channel.nat.supported, login.channel.local.port == 4500 else {
+        let canEncapsulate = login.channel.nat.supported && login.channel.local.port == 4500
+        guard canEncapsulate || !login.channel.nat.needsEncapsulation(login.profile.policy) else {
+            let reason = login.profile.policy.natTraversal.force ? "this gateway requires it" : "there is a NAT on the way"
             return refuseChild(
-                .noProposalChosen, cause: "the client does not encapsulate ESP in UDP, and this gateway requires it",
+                .noProposalChosen, cause: "the client does not encapsulate ESP in UDP, and \(reason)",
                 login: login, authenticated: authenticated, at: now, into: &outputs)
         }
         guard ProposalSelection.esp(from: child.proposals, accepting: login.profile.childTransforms) != nil else {
@@ -91,7 +93,8 @@ struct AwaitingAddress: ~Copyable, Sendable {
             lifetime: proposal.lifetime ?? login.profile.policy.ipsecLifetime,
             soft: Lifetimes.traffic(proposal.suite, packets: login.profile.packetLifetime, entropy: login.channel.entropy), grant: grant,
             local: login.channel.local,
-            remote: login.channel.remote, peerBehindNAT: login.channel.nat.peerBehindNAT)
+            remote: login.channel.remote, peerBehindNAT: login.channel.nat.peerBehindNAT,
+            isEncapsulated: login.channel.nat.needsEncapsulation(login.profile.policy))
         outputs.append(.install(child))
         return .awaitingInstall(AwaitingInstall(login: login, authenticated: authenticated, child: child))
     }

@@ -62,7 +62,7 @@ extension Established {
             lifetime: suite.lifetime ?? profile.policy.ipsecLifetime,
             soft: Lifetimes.traffic(suite.suite, packets: profile.packetLifetime, entropy: channel.entropy), grant: grant, local: channel.local,
             remote: channel.remote,
-            peerBehindNAT: channel.nat.peerBehindNAT)
+            peerBehindNAT: channel.nat.peerBehindNAT, isEncapsulated: channel.nat.needsEncapsulation(profile.policy))
     }
 
     borrowing func childKeys(inboundSPI: UInt32) -> ChildKeys? {

@@ -20,9 +20,10 @@ package struct PrivateCA: Sendable {
         var until: CertificateTime { from + .seconds(Int64(clamping: days) * 86_400) }
     }
 
-    /// Ten years for a root; for others the 825 days that Apple's devices take at most.
+    /// Ten years for a root.
     package static let rootDays = 3653
-    package static let endEntityDays = 825
+    /// For others: Apple's devices take 825 days at most, and count the second at the end too (RFC 5280 section 4.1.2.5), so one day less.
+    package static let endEntityDays = 824
 
     /// A fresh root: ECDSA P-256, or RSA-3072 where the clients need RSA.
     package init(
@@ -73,9 +74,16 @@ package struct PrivateCA: Sendable {
     /// A gateway's certificate: serverAuth, and every name of `name`, which is what clients type. An address stands there as dNSName too, since
     /// Windows looks for it there.
     package func issueServer(name: String, kind: IssuingKey.Kind = .ecP256, validity: Validity, entropy: any Entropy) throws(IssuingError) -> Issued {
-        try issue(
-            commonName: name, names: IPAddress(name).map { [.address($0), .dns(name)] } ?? [.dns(name)], purposes: [.serverAuthentication],
-            kind: kind, validity: validity, entropy: entropy)
+        try issueServer(names: [name], kind: kind, validity: validity, entropy: entropy)
+    }
+
+    /// The same for a gateway with several names; the first is the subject's too. Throws `.badValue` without any.
+    package func issueServer(names: [String], kind: IssuingKey.Kind, validity: Validity, entropy: any Entropy) throws(IssuingError) -> Issued {
+        guard let first = names.first, names.count <= Certificate.maximumAlternativeNames / 2 else { throw .badValue }
+        let addresses = names.compactMap { IPAddress($0).map(GeneralName.address) }
+        return try issue(
+            commonName: first, names: addresses + names.map { .dns($0) }, purposes: [.serverAuthentication], kind: kind, validity: validity,
+            entropy: entropy)
     }
 
     /// A client's certificate: clientAuth, and its identity by its look: with an @ a mail address, else a domain name or an address.
@@ -92,7 +100,8 @@ package struct PrivateCA: Sendable {
         commonName: String, names: [GeneralName], purposes: [ObjectIdentifier], kind: IssuingKey.Kind, validity: Validity, entropy: any Entropy
     ) throws(IssuingError) -> Issued {
         // RFC 5280 ub-common-name, and the printable ASCII of host names and mail addresses
-        guard !commonName.isEmpty, commonName.utf8.count <= 253, commonName.utf8.allSatisfy({ (0x21...0x7e).contains($0) }),
+        guard !commonName.isEmpty, names.allSatisfy(\.isPrintable), commonName.utf8.count <= 253,
+            commonName.utf8.allSatisfy({ (0x21...0x7e).contains($0) }),
             let subject = DistinguishedName(commonName.utf8.count <= 64 ? [("O", "ipsec-gw"), ("CN", commonName)] : [("O", "ipsec-gw")])
         else { throw .badValue }
         let fresh = try IssuingKey(generating: kind)
@@ -117,6 +126,16 @@ package struct PrivateCA: Sendable {
 
     /// RFC 7093 section 2, method 1: 160 bits of SHA-256; any unique value would do.
     package static func keyIdentifier(_ subjectPublicKeyInfo: [UInt8]) -> [UInt8] { Array(Digest.sha256(subjectPublicKeyInfo).prefix(20)) }
+}
+
+extension GeneralName {
+    /// A name without blanks and control characters, as hosts and people have it.
+    fileprivate var isPrintable: Bool {
+        switch self {
+        case .rfc822(let text), .dns(let text), .uri(let text): (1...253).contains(text.count) && text.allSatisfy { (0x21...0x7e).contains($0) }
+        case .address, .directory, .other: true
+        }
+    }
 }
 
 /// How a PKCS#12 bundle is protected.

@@ -123,6 +123,25 @@ extension DistinguishedName {
         guard let name = try? DistinguishedName(der: DERWriting.sequence(parts)) else { return nil }
         self = name
     }
+
+    /// The last common name, for what clients show and compare as text.
+    package var commonName: String? { try? lastCommonName() }
+
+    private func lastCommonName() throws(DERError) -> String? {
+        var cursor = DERCursor(der)
+        var names = cursor.inside(try cursor.next(DER.Tag.sequence))
+        var found: String?
+        while !names.isAtEnd {
+            var members = names.inside(try names.next(DER.Tag.set))
+            while !members.isAtEnd {
+                var pair = members.inside(try members.next(DER.Tag.sequence))
+                guard try pair.objectIdentifier(try pair.next()) == .commonName else { continue }
+                let value = try pair.next()
+                found = try DirectoryString.utf8(value.tag, pair.content(value)).map { String(decoding: $0, as: UTF8.self) }
+            }
+        }
+        return found
+    }
 }
 
 /// The string types of names.

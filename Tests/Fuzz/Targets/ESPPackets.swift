@@ -10,21 +10,25 @@ enum ESPPackets {
         let kind = octets[0]
         let packet = Array(octets[2...].prefix(9000))
         let selectors = kind & 3 == 2 ? .all : PacketSelectors(rawValue: kind >> 2 & 3) ?? .all
-        guard var session = try? PacketSession(selectors, clearDF: kind & 0x10 != 0) else { found("no SAs") }
+        let made = try? PacketSession(
+            selectors, clearDF: kind & 0x10 != 0, encapsulatedMTU: kind & 0x20 != 0 ? 68 + Int(octets[1]) * 6 : 0, copiesDSCP: kind & 0x40 != 0)
+        guard var session = made else { found("no SAs") }
         switch kind & 3 {
         case 0:
             let next: [UInt8] = [4, 41, 59, octets[1]]
             guard let sealed = try? session.client.seal(packet, nextHeader: next[Int(octets[1] & 3)]) else { return }
-            inbound(sealed, &session, selectors)
-        case 1: inbound(session.sealed(text: packet), &session, selectors)
+            inbound(sealed, &session, selectors, trafficClass: octets[1])
+        case 1: inbound(session.sealed(text: packet), &session, selectors, trafficClass: octets[1])
         case 2: forged(packet, &session)
         default: outbound(packet, &session)
         }
     }
 
     /// What comes out to the private side is what the session may send (threats.md P29, P31, P32, I6).
-    private static func inbound(_ sealed: [UInt8], _ session: inout PacketSession, _ selectors: PacketSelectors) {
-        let delivered = bounded("a packet") { session.opened(sealed) }
+    private static func inbound(
+        _ sealed: [UInt8], _ session: inout PacketSession, _ selectors: PacketSelectors, trafficClass: UInt8
+    ) {
+        let delivered = bounded("a packet") { session.opened(sealed, trafficClass: trafficClass) }
         expect(session.opened(sealed) == nil, "a replayed packet passes")
         guard let delivered else { return }
         guard let plain = PlainHeader(delivered) else { found("a packet without a header passes") }
@@ -32,6 +36,7 @@ enum ESPPackets {
         let own = plain.isIPv6 ? PacketSession.addressV6 : PacketSession.addressV4
         expect(plain.source == own.octets, "a packet from \(plain.source) passes")
         expect(plain.destination != PacketSession.gateway.address.octets, "a packet to the gateway itself passes")
+        if !plain.isIPv6 { expect(plain.isChecksumRight(delivered), "a header with a wrong checksum passes") }
         expect(selectors.allow(plain, delivered), "\(selectors): \(delivered) passes")
     }
 
@@ -102,6 +107,15 @@ struct PlainHeader {
     let destination: [UInt8]
     let ipProtocol: UInt8
     let fragmentOffset: Int
+
+    /// RFC 791: the sum over the header is nought.
+    func isChecksumRight(_ packet: [UInt8]) -> Bool {
+        guard packet.count >= headerLength else { return false }
+        var sum = 0
+        for index in stride(from: 0, to: headerLength, by: 2) { sum += Int(packet[index]) << 8 | Int(packet[index + 1]) }
+        while sum > 0xffff { sum = sum & 0xffff + sum >> 16 }
+        return sum == 0xffff
+    }
 
     init?(_ packet: [UInt8]) {
         switch (packet.first ?? 0) >> 4 {

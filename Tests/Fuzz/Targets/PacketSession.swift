@@ -19,7 +19,7 @@ struct PacketSession: ~Copyable {
     private let spi: LocalSPI
     private let suite: ProtectionSuite
 
-    init(_ selectors: PacketSelectors, clearDF: Bool) throws {
+    init(_ selectors: PacketSelectors, clearDF: Bool, encapsulatedMTU: Int = 0, copiesDSCP: Bool = false) throws {
         guard let protection = ProtectionSuite(encryption: .aesGCM16, keyBits: 128, integrity: .none),
             let spi = LocalSPI(worker: 0, slot: 5, tag: 0x91)
         else { found("no suite or SPI") }
@@ -31,6 +31,8 @@ struct PacketSession: ~Copyable {
         let clientIn = try Self.inbound(0xcafe, suite, 2)
         var settings = TunnelSettings()
         settings.clearDF = clearDF
+        settings.encapsulatedMTU = encapsulatedMTU
+        settings.copiesOuterDSCP = copiesDSCP
         self.init(spi, protection, pair, client, clientIn, settings)
     }
 
@@ -92,10 +94,10 @@ struct PacketSession: ~Copyable {
     }
 
     /// What the private side gets; nil when it is dropped.
-    mutating func opened(_ packet: [UInt8]) -> [UInt8]? {
+    mutating func opened(_ packet: [UInt8], trafficClass: UInt8 = 0) -> [UInt8]? {
         var octets = packet
         let delivery = octets.withUnsafeMutableBytes { buffer in
-            try? sad.open(PacketView(buffer), from: Self.peer, at: Self.gateway, now: Instant(nanoseconds: 1_000_000_000))
+            try? sad.open(PacketView(buffer), from: Self.peer, at: Self.gateway, trafficClass: trafficClass, now: Instant(nanoseconds: 1_000_000_000))
         }
         guard let delivery else { return nil }
         expect(delivery.offset >= 0 && delivery.length >= 0 && delivery.offset + delivery.length <= octets.count, "a delivery beyond the packet")
@@ -125,10 +127,13 @@ struct PacketSession: ~Copyable {
         switch departure {
         case .whole(let slot):
             let prefix = sad.prefixLength(slot: slot)
+            let outer = sad.outerFragmentation(slot: slot, inner: packet.length)
             guard
                 let total = try? sad.seal(slot: slot, PacketView(all), offset: 128, length: packet.length, nextHeader: packet.nextHeader)
             else { return [] }
-            return [PacketView(all).part(128 - prefix, total).octets]
+            let sealed = PacketView(all).part(128 - prefix, total)
+            if let outer { cut(sealed, outer) }
+            return [sealed.octets]
         case .fragments(let slot, let plan):
             var pieces: [[UInt8]] = []
             for index in 0..<plan.count {
@@ -146,5 +151,24 @@ struct PacketSession: ~Copyable {
             expect(PlainHeader(PacketView(reply).part(0, length).octets)?.length == length, "a broken ICMP message")
             return []
         }
+    }
+
+    /// Cuts an outer packet as the worker does, the UDP header counted, and puts it together again.
+    private mutating func cut(_ sealed: PacketView, _ plan: OuterFragmentation) {
+        let payload = [UInt8](repeating: 0xaa, count: 8) + sealed.octets
+        var whole = payload
+        let header = OuterHeader(
+            source: Self.gateway.address, destination: Self.peer.address, ipProtocol: 17, trafficClass: 0, identification: sad.nextIdentification())
+        var collected: [UInt8] = []
+        var room = [UInt8](repeating: 0, count: 10_240)
+        for index in 0..<plan.count {
+            let length = whole.withUnsafeMutableBytes { from in
+                room.withUnsafeMutableBytes { plan.write(index, of: PacketView(from), header, to: PacketView($0)) }
+            }
+            expect(length > 20, "an empty outer fragment")
+            expect(PlainHeader(Array(room[..<length]))?.length == length, "an outer fragment that says another length")
+            collected += room[20..<length]
+        }
+        expect(collected == payload, "outer fragments that do not make up the whole")
     }
 }

@@ -1,3 +1,4 @@
+import GatewayCrypto
 import GatewayTesting
 import IKE
 import IKEMessages
@@ -23,6 +24,7 @@ enum Sequences {
             for index in profile.policy.transforms.indices { profile.policy.transforms[index].lifetime = .seconds(150) }
         }
         if kind & 8 != 0 { pair.client.nat = PairClient.NAT(address: IPAddress(v4: 0xcb00_7109), firstPort: 40_000) }
+        if kind & 128 != 0 { showCertificate(pair) }
         if kind & 16 != 0 { pair.gateway.holds = Set(PairGateway.Held.allCases) }
         if kind & 32 != 0 { pair.connect() }
         var steps = 0
@@ -32,6 +34,16 @@ enum Sequences {
             expect(pair.violations.isEmpty, "step \(steps): \(pair.violations)")
         }
         pair.endAll("\(steps) steps")
+    }
+
+    /// The gateway proves itself by a signature, which the script gives when it likes; the client, which wants a shared key, then leaves.
+    private static func showCertificate(_ pair: Pair) {
+        pair.gateway.credential = { _ in
+            .credentials(
+                Credentials(
+                    identity: Pair.gatewayIdentity, peer: .sharedKey(Secret(Pair.sharedKey)), own: .certificate([[0x30, 0]], .ed25519)))
+        }
+        pair.gateway.holdsSignature = true
     }
 
     private static func step(_ script: inout Script, _ pair: Pair) {

@@ -1,0 +1,156 @@
+internal import CLinux
+internal import Glibc
+package import Wire
+
+/// A socket of datagrams in batches, whatever the protocol below: UDP, ESP as an IP protocol of its own, or whole IP packets of ours.
+package struct DatagramPort: ~Copyable, PacketPort, Sendable {
+    /// The `local` of received entries; port 0 where the protocol has no ports.
+    package let local: Endpoint
+    package private(set) var counters = PortCounters()
+
+    let socket: FileDescriptor
+    private let kind: Kind
+    private let messages: MessageVector
+    /// Slot of each message of the call under way.
+    private var slots: [Int]
+    private let wantsControl: Bool
+
+    /// What lies before the content of a received datagram, and how messages about the socket call it.
+    enum Kind: Sendable {
+        case udp
+        /// IPv4: the kernel gives the IP header with each packet.
+        case espIPv4
+        case espIPv6
+        /// For sending alone.
+        case wholePackets
+    }
+
+    init(_ socket: consuming FileDescriptor, _ kind: Kind, local: Endpoint, packetsPerCall: Int, wantsControl: Bool) {
+        self.local = local
+        self.kind = kind
+        self.socket = socket
+        messages = MessageVector(count: packetsPerCall)
+        slots = [Int](repeating: 0, count: messages.count)
+        self.wantsControl = wantsControl
+    }
+
+    /// Negative when nothing ever comes in here.
+    package var descriptor: Int32 {
+        if case .wholePackets = kind { return -1 }
+        return socket.rawValue
+    }
+
+    private var hasPorts: Bool {
+        if case .udp = kind { return true }
+        return false
+    }
+
+    private var subject: String {
+        switch kind {
+        case .udp: "UDP \(local)"
+        case .espIPv4, .espIPv6: "ESP \(local.address)"
+        case .wholePackets: "raw IP"
+        }
+    }
+
+    package mutating func receive(into batch: inout Batch) throws(SystemError) -> Int {
+        batch.removeAll()
+        let wanted = min(batch.capacity, messages.count)
+        for index in 0..<wanted {
+            unsafe messages.prepareReceive(index, into: batch.receiveBuffer(index), room: batch.room, wantsControl: wantsControl)
+        }
+        var got: Int32
+        repeat {
+            got = unsafe recvmmsg(socket.rawValue, messages.headers, UInt32(wanted), Int32(MSG_DONTWAIT), nil)
+        } while got < 0 && errno == EINTR
+        guard got >= 0 else {
+            guard Self.isFatal(errno) else { return 0 }
+            throw .last("recvmmsg", subject)
+        }
+        for index in 0..<Int(got) {
+            let message = messages.received(index)
+            // a datagram that is cut off, or comes from nowhere, stays as an entry of length 0 so that slots keep their order
+            var length = min(message.length, batch.room)
+            if message.isTruncated {
+                counters.oversized += 1
+                length = 0
+            }
+            batch.admit(
+                length: message.peer == nil ? 0 : length, segmentSize: message.segmentSize, peer: message.peer ?? batch.noEndpoint,
+                local: local, trafficClass: message.trafficClass, wasFragmented: message.wasFragmented)
+            if case .espIPv4 = kind { Self.dropHeader(&batch, index) }
+        }
+        counters.received += UInt64(got)
+        return Int(got)
+    }
+
+    /// Moves the beginning of an entry behind its IPv4 header, which the kernel has checked.
+    private static func dropHeader(_ batch: inout Batch, _ index: Int) {
+        let entry = batch[index]
+        guard entry.length > 0 else { return }
+        let first = unsafe batch.octets(index)[0]
+        let header = Int(first & 0x0f) * 4
+        let isWhole = first >> 4 == 4 && header >= 20 && header <= entry.length
+        _ = batch.place(index, start: entry.start + (isWhole ? header : 0), length: isWhole ? entry.length - header : 0)
+    }
+
+    package mutating func send(_ batch: borrowing Batch, from first: Int) throws(SystemError) -> Int {
+        var next = max(first, 0)
+        while next < batch.count {
+            var filled = 0
+            while next < batch.count, filled < messages.count {
+                let entry = batch[next]
+                if entry.length > 0 {
+                    unsafe messages.prepareSend(filled, batch.octets(next), entry, hasPort: hasPorts)
+                    slots[filled] = next
+                    filled += 1
+                }
+                next += 1
+            }
+            var done = 0
+            while done < filled {
+                let flags = Int32(MSG_DONTWAIT | MSG_NOSIGNAL)
+                let sent = unsafe sendmmsg(socket.rawValue, messages.headers + done, UInt32(filled - done), flags)
+                if sent > 0 {
+                    counters.sent += UInt64(sent)
+                    done += Int(sent)
+                    continue
+                }
+                let number = sent == 0 ? EAGAIN : errno
+                if number == EINTR { continue }
+                if number == EAGAIN { return slots[done] }
+                if Self.isFatal(number) { throw SystemError(number, call: "sendmmsg", subject: subject) }
+                counters.refused += 1
+                counters.lastRefusal = number
+                done += 1
+            }
+        }
+        return batch.count
+    }
+
+    /// Sends one datagram; false when the kernel has no room or refuses it.
+    package mutating func send(_ octets: [UInt8], to peer: Endpoint) -> Bool {
+        let sent = unsafe octets.withUnsafeBytes { buffer in
+            unsafe SocketAddress.with(peer) { address, length in
+                unsafe gw_sendto(
+                    socket.rawValue, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT | MSG_NOSIGNAL), address,
+                    length)
+            }
+        }
+        guard sent == octets.count else {
+            counters.refused += 1
+            counters.lastRefusal = errno
+            return false
+        }
+        counters.sent += 1
+        return true
+    }
+
+    /// Errors of the socket itself; all others are about one packet or its peer.
+    private static func isFatal(_ number: Int32) -> Bool {
+        switch number {
+        case EBADF, ENOTSOCK, EFAULT, ENOTCONN, EOPNOTSUPP: true
+        default: false
+        }
+    }
+}
