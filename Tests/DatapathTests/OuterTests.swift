@@ -126,13 +126,13 @@ import Wire
         settings.encapsulatedMTU = 600
         let (id, _) = try await rig.session(Self.client, worker: 0) { $0.settings = settings }
         var clientIn = try Rig.clientIn()
-        rig.inner[0].put(MemoryWire.Packet(octets: Self.down(1500)))
+        rig.inner[0].put(MemoryWire.Packet(octets: Self.down(1300)))
         let fragments = await Self.take(rig.whole4[0], 2, rig).map(\.octets)
         let sent = await Self.take(rig.outer[0], 1, rig)
         #expect(fragments.count == 2 && sent.count == 1)
         let first = try clientIn.open(Array(try #require(Self.reassemble(fragments, mtu: 600)).dropFirst(8)))
         let second = try clientIn.open(try #require(sent.first).octets)
-        #expect(first.count <= 1000 && Array(first[20...] + second[20...]) == Array(Self.down(1500)[20...]))
+        #expect(first.count <= 1000 && Array(first[20...] + second[20...]) == Array(Self.down(1300)[20...]))
         _ = await rig.wait { rig.control.counters(tunnel: id)?.packetsOut == 2 }
         #expect(rig.control.counters(tunnel: id)?.packetsOut == 2)
     }

@@ -143,7 +143,7 @@ import Wire
             payload += inner.count - 20
         }
         #expect(payload == 6008)
-        #expect(replies.first.map { Array($0.octets[12..<16]) } == Packets.address("10.99.0.10").octets)
+        #expect(replies.first.map { Array($0.octets[12..<16]) } == Packets.address("10.99.0.1").octets)
         #expect(rig.drops(.tooBig) == 1)
         // Far more pieces than a batch of the rig has slots
         var settings = TunnelSettings()
