@@ -54,6 +54,26 @@ struct DoorTests {
         return try #require(message.payloads.notify(.cookie)).data
     }
 
+    @Test("of an IKE SA that we asked for our SPI is the initiator's: whoever writes to it has no Initiator flag; RFC 7296 section 3.1")
+    func routes() throws {
+        var responder = try Responder(
+            limits: IKEPolicy.HalfOpen(), initExchangeLimit: IKEPolicy.InitExchangeLimit(), entropy: SeededEntropy(seed: 1),
+            at: Instant(nanoseconds: 0))
+        responder.replaced(7)
+        func judged(_ initiator: IKESPI, _ other: IKESPI, _ flags: IKEHeader.Flags) -> DoorVerdict {
+            let header = IKEHeader(initiatorSPI: initiator, responderSPI: other, exchange: .informational, flags: flags, messageID: 0)
+            let octets = IKEMessage(header: header, payloads: []).encoded()
+            return responder.judge(octets.span.bytes, from: Endpoint(Pair.gatewayAddress, port: 9), at: Instant(nanoseconds: 0))
+        }
+        for flags in [IKEHeader.Flags.response, []] {
+            #expect(judged(7, 9, flags) == .route(7) && judged(9, 7, flags.union(.initiator)) == .route(7))
+            #expect(judged(9, 7, flags) == .drop(.wrongDirection) && judged(7, 9, flags.union(.initiator)) == .drop(.unknownSPI))
+            #expect(judged(7, 0, flags) == .drop(.wrongDirection))
+        }
+        responder.closed(7)
+        #expect(judged(7, 9, []) == .drop(.wrongDirection))
+    }
+
     private static func limits(threshold: Int = 100, perAddress: Int = 16, maximum: Int = 10_000) -> GatewayProfile {
         Pair.policy {
             $0.halfOpen.cookieThreshold = threshold

@@ -38,7 +38,8 @@ struct CertificateTests {
             }
             let (clientKey, gatewayKey) = (try Self.key(client), try Self.key(gateway))
             let trust = ipsec_load.Credentials.trust(try (trusting ?? authority).anchors()) { time }
-            pair = try Pair { settings in
+            let profile = Pair.profile { $0.policy.authentication.method = .certificate }
+            pair = try Pair(profile: profile) { settings in
                 settings.presharedKey = Secret(sharedClient || sharedGateway ? Pair.sharedKey : [])
                 if !sharedClient {
                     var own = RoadWarrior.Certificate(chain: client.payloads, key: clientKey)

@@ -152,6 +152,8 @@ final class StrongSwanGateway {
                 pools = pool
                 dpd_delay = 2s
                 rekey_time = \(ikeRekey)
+                over_time = 1h
+                rand_time = 1s
                 local {
                   auth = \(certificates?.gatewayAuth ?? "psk")
                   \(certificates == nil ? "" : "certs = gateway.pem")
@@ -163,6 +165,8 @@ final class StrongSwanGateway {
                     local_ts = 10.9.0.0/16
                     esp_proposals = \(esp)
                     rekey_time = \(childRekey)
+                    life_time = 2h
+                    rand_time = 1s
                     rekey_packets = \(childRekeyPackets)
                   }
                 }
