@@ -42,9 +42,10 @@ extension RoadWarrior {
     private mutating func receiveCreateChildSA(
         _ header: IKEHeader, on sa: Association, _ payloads: [Payload], at now: Instant, into outputs: inout [Output]
     ) {
-        let answer: [Payload]
-        if let rekey = payloads.notify(.rekeySA) {
-            answer = answerChildRekey(rekey, on: sa, payloads, at: now, into: &outputs)
+        if settings.declinesRekeys {
+            respond(header, on: sa, [.notify(NotifyPayload(.noAdditionalSAs))], at: now, into: &outputs)
+        } else if let rekey = payloads.notify(.rekeySA) {
+            let answer = answerChildRekey(rekey, on: sa, payloads, at: now, into: &outputs)
             respond(header, on: sa, answer, at: now, into: &outputs)
         } else if payloads.proposals?.first?.protocolID == .ike {
             let (answer, made) = answerIKERekey(on: sa, payloads)

@@ -51,6 +51,8 @@ extension RoadWarrior {
         package var ikeRekey: Duration?
         /// Packets sent on a Child SA after which it is replaced.
         package var childRekeyPackets: UInt64?
+        /// Whether the gateway's rekeys are answered with NO_ADDITIONAL_SAS, as by clients that know their own alone.
+        package var declinesRekeys = false
         /// When to ask again after TEMPORARY_FAILURE, RFC 7296 section 2.25.
         package var rekeyRetry: Duration = .seconds(5)
 

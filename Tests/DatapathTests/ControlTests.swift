@@ -10,7 +10,7 @@ import Wire
 
 @Suite(.serialized) struct ControlTests {
     @Test func whatIsRefused() async throws {
-        let rig = try Rig(workers: 2, tunnels: 2, sas: 16)
+        let rig = try Rig(workers: 2, tunnels: 2, sas: 2 * Tunnel.maximumChildSAs)
         defer { rig.stop() }
         let (id, spi) = try await rig.session("10.99.0.10", worker: 0)
         func spec(_ address: String, worker: Int = 0, interface: String = "priv0") -> TunnelSpec {

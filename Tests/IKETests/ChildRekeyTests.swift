@@ -278,6 +278,26 @@ struct ChildRekeyTests {
         #expect(peers[lowest.loser.other].children == [peers[lowest.loser.other].firstSPI])
     }
 
+    @Test("collision_delayed_response: another exchange comes to nothing meanwhile, and the nonces count all the same", arguments: Side.allCases)
+    func childRekey_collision_delayed_response_refused(_ delayed: Side) throws {
+        let peers = try Peers()
+        // The exchange of the side whose response is late has lost.
+        (delayed == .gateway ? LowestNonce.gatewaysRequest : .clientsRequest).script(peers)
+        for side in Side.allCases { peers.rekeyChild(side) }
+        try peers.pass(.gateway)
+        try peers.pass(.client)
+        let response = try peers.take(delayed.other)
+        peers.settle()
+        peers[delayed].hasSPIs = false
+        peers.rekeyChild(delayed.other, peers[delayed.other].firstSPI)
+        peers.settle()
+        #expect(requests(peers, .createChildSA, from: delayed.other) == 2)
+        peers[delayed].hasSPIs = true
+        peers.give(response)
+        expectAgreement(peers)
+        #expect(peers[delayed.other].children == [peers[delayed.other].firstSPI])
+    }
+
     @Test("collision_delayed_response_delete: and after it the new one is deleted too", arguments: LowestNonce.allCases, Side.allCases)
     func childRekey_collision_delayed_response_delete(_ lowest: LowestNonce, delayed: Side) throws {
         let peers = try Peers()

@@ -312,7 +312,7 @@ struct EndingTests {
 
     @Test("the hard lifetime of the IKE SA ends it, however lively the client (invariant I9)")
     func ikeLifetime() throws {
-        let pair = try Pair.established(profile: Self.lifetimes(ike: 300, child: 3600))
+        let pair = try Pair.established(profile: Self.lifetimes(ike: 300, child: 3600)) { $0.declinesRekeys = true }
         pair.run(for: .seconds(299))
         #expect(pair.entry?.isEstablished == true)
         pair.run(for: .seconds(2))
@@ -323,7 +323,7 @@ struct EndingTests {
 
     @Test("the hard lifetime of the Child SA deletes it, and the IKE SA follows a minute later")
     func childLifetime() throws {
-        let pair = try Pair.established(profile: Self.lifetimes(ike: 86_400, child: 300))
+        let pair = try Pair.established(profile: Self.lifetimes(ike: 86_400, child: 300)) { $0.declinesRekeys = true }
         pair.run(for: .seconds(299))
         #expect(pair.client.childSA != nil)
         pair.run(for: .seconds(2))

@@ -45,7 +45,9 @@ struct OuterPacketTests {
         try await Scenario.run { scenario in
             let (road, client) = try await road(scenario) { $0.reassembles = false }
             try await client.connect()
-            let large = try await Ping.run(from: client.namespace, to: RoadNetwork.hostAddress, size: 1500, fragmentation: .allowed)
+            // a first link so narrow that the client has to cut its ESP
+            try await client.namespace.ip("link set eth0 mtu 900")
+            let large = try await Ping.run(from: client.namespace, to: RoadNetwork.hostAddress, size: 1300)
             #expect(!large.isAnswered, "\(large.output)")
             #expect(try await becomesTrue(within: .seconds(5)) { try await road.gateway.counters().drops["outer-fragment", default: 0] > 0 })
             #expect(try await road.reachesHost(client))
@@ -84,8 +86,8 @@ struct OuterPacketTests {
             try await client.connect()
             #expect(try await road.reachesHost(client))
             for command in [
-                "add table ip mark", "add chain ip mark pre { type filter hook prerouting priority 0; }",
-                "add rule ip mark pre iifname c1 udp dport 4500 ip length > 150 ip ecn set ce",
+                "add table ip lab", "add chain ip lab pre { type filter hook prerouting priority 0; }",
+                "add rule ip lab pre iifname c1 udp dport 4500 ip length > 150 ip ecn set ce",
             ] { _ = try await scenario.run(["/usr/sbin/nft", command], in: road.network.internet).required() }
             let capture = try await Capture.start(scenario, in: road.host, link: "lan", filter: "icmp and src net 10.99.0.0/24")
             let deaf = try await client.namespace.run("/usr/bin/ping -n -c 3 -i 0.2 -W 1 -s 200 \(RoadNetwork.hostAddress)")
@@ -95,6 +97,38 @@ struct OuterPacketTests {
             #expect(hearing.output.contains(" 0% packet loss"), "\(hearing.output)")
             let lines = try await capture.stop()
             #expect(classes(lines) == ["0x3"], "\(lines)")
+        }
+    }
+
+    @Test("force: false and no NAT: IKE stays on port 500, ESP is IP protocol 50, traffic passes both ways", arguments: [4, 6])
+    func x_9_nativeESP(outer: Int) async throws {
+        try await Scenario.run { scenario in
+            var settings = GatewaySettings()
+            settings.forcesEncapsulation = false
+            if outer == 6 { settings.gatewayAddress = RoadNetwork.gatewayAddress6 }
+            let road = try await Road.build(scenario, ipv6: outer == 6, settings)
+            let namespace = road.network.clients[0]
+            let capture = try await Capture.start(scenario, in: road.network.internet, link: "gw")
+            let load = try await namespace.start(
+                "ipsec-load",
+                [
+                    try Programs.path("ipsec-load"), "connect", "--yes-this-is-my-gateway", "--gateway", settings.gatewayAddress, "--psk",
+                    GatewaySettings.psk, "--id", "carol.test", "--remote-id", "gw.test", "--native-esp", "--esp", "aes256gcm16-esn", "--tun", "rw0",
+                    "--route", RoadNetwork.lan,
+                ])
+            let line = try await load.waitForLine(containing: "connected inner=")
+            let address = try #require(line.split(separator: " ").first { $0.hasPrefix("inner=") }.map { String($0.dropFirst(6)) })
+            #expect(try await Ping.run(from: namespace, to: RoadNetwork.hostAddress).isComplete)
+            #expect(try await Ping.run(from: road.host, to: address).isComplete)
+            let whole = TCPTransfer.Outcome(octets: 2_000_001, isIntact: true)
+            #expect(try await TCPTransfer.run(from: namespace, to: road.host, at: RoadNetwork.hostAddress, octets: whole.octets) == whole)
+            #expect(try await TCPTransfer.run(from: road.host, to: namespace, at: address, octets: whole.octets) == whole)
+            load.signal(SIGTERM)
+            #expect(try await load.wait(timeout: .seconds(10)) == .exited(0))
+            try await road.gateway.waitForSessions(0)
+            let lines = try await capture.stop()
+            #expect(lines.contains { $0.contains("ESP(spi=") }, "\(lines.prefix(10))")
+            #expect(!lines.contains { $0.contains("\(settings.gatewayAddress).4500") }, "\(lines.prefix(10))")
         }
     }
 }

@@ -43,7 +43,7 @@ extension Established {
         guard let held = theirChild else { return nil }
         guard let spi else {
             theirChild = nil
-            ourChild?.rival = nil
+            forgetRival(of: held.value.supersedes)
             return refuse(.createChildSA, id: held.value.messageID, .noAdditionalSAs, into: &outputs)
         }
         var child = childSA(
@@ -80,7 +80,7 @@ extension Established {
         guard let held = theirChild, let child = held.value.child, child.inboundSPI == spi else { return nil }
         theirChild = nil
         guard done else {
-            ourChild?.rival = nil
+            forgetRival(of: held.value.supersedes)
             outputs.append(.remove(inboundSPI: child.inboundSPI))
             return refuse(.createChildSA, id: held.value.messageID, .temporaryFailure, into: &outputs)
         }
@@ -92,6 +92,11 @@ extension Established {
         armChildren(at: now)
         outputs.append(.childEstablished(child))
         return nil
+    }
+
+    /// The client's exchange for this Child SA came to nothing: ours has nobody to be weighed against.
+    private mutating func forgetRival(of old: UInt32?) {
+        if let old, ourChild?.replaces == old { ourChild?.rival = nil }
     }
 
     /// What the client deletes, and our half of it; what we delete ourselves is not named (section 1.4.1).
