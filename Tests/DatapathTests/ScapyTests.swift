@@ -95,7 +95,7 @@ import Wire
         let started: Result<Void, any Error> = try namespace.within { () throws(SystemError) in Result { try peer.run() } }
         try started.get()
         var batch = Batch(capacity: 16, room: 65_535)
-        let deadline = MonotonicClock.now + .seconds(60)
+        let deadline = MonotonicClock.now + .seconds(150)
         while peer.isRunning, MonotonicClock.now < deadline {
             guard try echo.receive(into: &batch) > 0 else {
                 try await Task.sleep(for: .milliseconds(1))
@@ -142,7 +142,7 @@ import Wire
             return sa(a["out"], a["key_out"], seq).decrypt(packet)
         wire = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_RAW, 50)
         wire.bind((a["here"], 0))
-        wire.settimeout(20)
+        wire.settimeout(60)
         def send(octets): wire.sendto(octets, (a["gateway"], 0))
         answers = 0
         def answer():
