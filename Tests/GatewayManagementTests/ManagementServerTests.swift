@@ -94,7 +94,7 @@ struct ManagementServerTests {
             // Not even a head: closed without a word.
             #expect(try await ask(daemon, "GET /v1/sta") == "")
             #expect(try await ask(daemon, "") == "")
-            #expect(ContinuousClock.now - start < .seconds(8))
+            #expect(ContinuousClock.now - start < .seconds(30))
         }
     }
 

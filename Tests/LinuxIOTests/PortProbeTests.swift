@@ -41,7 +41,8 @@ import Wire
             let result = SocketAddress.with(everywhere) { address, length in gw_bind(raw.rawValue, address, length) }
             #expect(result == 0)
             let holder = try PortProbe.holder(of: Endpoint(loopback(.ipv4), port: 500))
-            #expect(holder?.bound == everywhere && holder?.processes.map(\.pid) == [getpid()])
+            // a process that another test starts meanwhile inherits the socket, and holds it too
+            #expect(holder?.bound == everywhere && holder?.processes.contains { $0.pid == getpid() } == true)
             // and asked the other way round
             let asked = try PortProbe.holder(of: everywhere.address.family == .ipv4 ? everywhere : Endpoint(loopback(.ipv6), port: 500))
             #expect(asked?.bound == everywhere)
