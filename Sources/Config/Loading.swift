@@ -67,7 +67,7 @@ extension Draft {
     /// Warns of every feature that this version lacks; gives back those that an enabled gateway needs.
     func sortOutFeatures() -> [Problem] {
         let enabled = gateways.entries.filter { $0.object?.isEnabled ?? false }.map(\.path)
-        let alwaysUsed = ["management", "tunnel-group", "service"]
+        let alwaysUsed = ["system", "management", "tunnel-group", "service"]
         let reached = reached(from: enabled + alwaysUsed)
         var needed: [Problem] = []
         for use in reader.featureUses where !capabilities.features.contains(use.feature) {

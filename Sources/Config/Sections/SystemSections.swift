@@ -5,7 +5,10 @@ extension Draft {
     func readSystem(_ value: Value?) {
         value?.section { section in
             configuration.system.name = section["name"]?.text(1...253)
-            configuration.system.address = section["address"]?.address()
+            if let address = section["address"] {
+                configuration.system.address = address.address()
+                address.uses(.radiusAuthentication)
+            }
         }
     }
 
@@ -33,6 +36,7 @@ extension Draft {
                 let port = metrics.required("port", "1...65535")?.integer(1...65535)
                 if let address, let port { settings.metrics = Endpoint(address, port: UInt16(port)) }
             }
+            section["accounting-spool"]?.uses(.radiusAccounting)
             section["accounting-spool"]?.section { spool in
                 settings.accountingSpool.maximumSize = spool["maximum-size"]?.size(1 << 20...1 << 40) ?? 1 << 30
                 settings.accountingSpool.whenFull = spool["when-full"]?.choice() ?? .refuseLogins
