@@ -4,7 +4,8 @@
 SHELL := /bin/bash
 SWIFT = "$$(contrib/quickstart/find-swift)"
 
-# suites with sockets, processes and timeouts: beside those that need the processors their clocks would starve
+# suites with sockets, processes and timeouts: their clocks would starve beside those that need the processors, or many at once
+export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 6
 TIMED = ^(DatapathTests|GatewayManagementTests|GatewayTests|LinuxIOTests|RoadWarriorTests|StateStoreTests)\.
 
 .PHONY: run demo test check lint scenarios soak fuzz format
