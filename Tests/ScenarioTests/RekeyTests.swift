@@ -188,7 +188,8 @@ struct RekeyTests {
             let outcome = try await transfer.finish()
             #expect(outcome.isIntact)
             let counters = try await road.gateway.counters().ike
-            #expect(counters["child-sas-created", default: 0] > 6 && counters["ended-dead-peer"] == nil, "ours beside the client's")
+            // some of the client's eight are refused for now, and come again after the end
+            #expect(counters["child-sas-created", default: 0] > 3 && counters["ended-dead-peer"] == nil, "ours beside the client's")
             #expect(identity(try await road.session(of: "alice.test")) == identity(before))
             #expect(await becomesTrue(within: .seconds(30)) { (try? await road.session(of: "alice.test").childSAs.count) == 1 })
             #expect(try await road.reachesHost(alice))
