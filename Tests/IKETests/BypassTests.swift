@@ -158,8 +158,8 @@ struct BypassTests {
         for answer in answers {
             let awaited: Bool
             switch (stage, answer) {
-            case (.awaitingPeer, .peer), (.awaitingSignature, .signature), (.awaitingAddress, .address), (.awaitingInstall, .installed):
-                awaited = true
+            // `.installed` of another SPI is never awaited (found by fuzzing sequences: an IKE SA stood without its Child SA)
+            case (.awaitingPeer, .peer), (.awaitingSignature, .signature), (.awaitingAddress, .address): awaited = true
             default: awaited = false
             }
             guard !awaited else { continue }

@@ -13,7 +13,7 @@ struct AwaitingInstall: ~Copyable, Sendable {
     }
 
     consuming func handle(_ input: Input, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
-        guard case .installed(_, let done) = input else {
+        guard case .installed(child.inboundSPI, let done) = input else {
             if let reason = login.waits(on: input, at: now, into: &outputs) {
                 outputs.append(.remove(inboundSPI: child.inboundSPI))
                 return login.abandon(reason, into: &outputs)
