@@ -27,6 +27,13 @@ package struct EAPPayload: Hashable, Sendable {
         octets = body.rest()
     }
 
+    /// The packet that these octets are; nil when they are none.
+    package init?(_ octets: [UInt8]) {
+        var span = unsafe octets.span.bytes
+        guard let payload = try? EAPPayload(parsing: &span) else { return nil }
+        self = payload
+    }
+
     /// Method of a request or a response; nil in a success or a failure.
     package var type: UInt8? { octets.count > 4 ? octets[4] : nil }
 
