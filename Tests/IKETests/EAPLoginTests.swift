@@ -261,10 +261,12 @@ struct EAPLoginTests {
         let pair = try Pair.eap()
         pair.gateway.aaa.rounds = 1
         let key = MasterSessionKey([UInt8](repeating: 1, count: 64))
-        pair.gateway.aaa.instead = { $0.isFirst ? nil : .success(octets, key: key) }
+        pair.gateway.aaa.instead = { question, _ in question.isFirst ? nil : EAPAnswer.success(octets, key: key) }
         pair.connect()
         let last = pair.authAnswers.compactMap(\.eap).last
-        #expect(last?.octets == [3, pair.eapQuestions.last?.message[1] ?? 0, 0, 4])
+        let identifier: UInt8 = pair.eapQuestions.last?.message[1] ?? 0
+        let expected: [UInt8] = [3, identifier, 0, 4]
+        #expect(last?.octets == expected)
     }
 
     @Test("RFC 3748 section 5.3: a Nak is given on, and another method tried")
