@@ -19,6 +19,8 @@ package final class Pair {
     /// What was broken first, with the step.
     package private(set) var violations: [String] = []
     package private(set) var steps = 0
+    /// What the gateway said in IKE_AUTH to the first client of `Pair.eap`, in order; of fragments nothing.
+    package internal(set) var authAnswers: [[Payload]] = []
     /// Invariants are asked after every step; a test with thousands of SAs asks once in a while.
     package var checksEveryStep = true
 

@@ -129,6 +129,13 @@ extension Pair {
         }
         pair.gateway.aaa.secrets[[UInt8](user.utf8)] = [UInt8](userSecret.utf8)
         pair.gateway.aaa.isKeying = isKeying
+        // Read at once: a client that was refused has no keys any more.
+        pair.wire.alter = { [unowned pair] flight in
+            if flight.is(.ikeAuth, response: true, fromClient: false), let payloads = pair.client.warrior.reveal(flight.octets) {
+                pair.authAnswers.append(payloads)
+            }
+            return nil
+        }
         let gateway = pair.gateway
         pair.gateway.credential = { [unowned gateway] question in
             .credentials(

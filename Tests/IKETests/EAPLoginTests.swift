@@ -15,11 +15,6 @@ extension Pair {
         }
     }
 
-    /// What the gateway answered to each IKE_AUTH request, read with the client's keys; messages in one piece only.
-    var authAnswers: [[Payload]] {
-        flights(.ikeAuth, response: true, fromClient: false).compactMap { client.warrior.reveal($0.octets) }
-    }
-
     func expectEAPLogin(sourceLocation: SourceLocation = #_sourceLocation) {
         #expect(client.isEstablished, "\(client.events), \(lastEntry?.refusal?.cause ?? "")", sourceLocation: sourceLocation)
         #expect(entry?.isEstablished == true, sourceLocation: sourceLocation)
@@ -315,6 +310,7 @@ struct EAPLoginTests {
         pair.checksEveryStep = false
         for _ in 0..<200 {
             let client = pair.add {
+                $0.identity = IdentificationPayload(form: "anna@example.org")
                 $0.eap = ScriptedEAP(identity: "anna@example.org", secret: "x")
             }
             client.warrior.tamper = { $0.header.messageID > 1 ? nil : $0 }
