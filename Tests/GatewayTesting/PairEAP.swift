@@ -4,10 +4,12 @@ package import IKEMessages
 package import RoadWarrior
 internal import Wire
 
-/// The client's side of the tests' own EAP method (type 255, experimental): each challenge is answered with a digest of secret and challenge.
+/// The client's side of the tests' own EAP method, of any type: each challenge is answered with a digest of secret and challenge.
 package struct ScriptedEAP: EAPMethod {
-    package static let type: UInt8 = 255
+    /// Experimental, unless a test wants it to pass for another.
+    package static let ownType: UInt8 = 255
 
+    package var type = Self.ownType
     package var identity: [UInt8]
     package var secret: [UInt8]
     package var isKeying = true
@@ -30,11 +32,11 @@ package struct ScriptedEAP: EAPMethod {
         switch type {
         case EAPType.identity.rawValue: (answer, data) = (type, identity)
         case EAPType.notification.rawValue: (answer, data) = (type, [])
-        case Self.type:
+        case self.type:
             let challenge = Array(packet.octets.dropFirst(5))
             self.challenge = challenge
             (answer, data) = (type, Self.response(secret, challenge, size: size))
-        default: (answer, data) = (EAPType.nak.rawValue, [Self.type])
+        default: (answer, data) = (EAPType.nak.rawValue, [self.type])
         }
         return EAPPayload(.response, identifier: packet.identifier, type: EAPType(rawValue: answer), data)?.octets
     }
@@ -53,6 +55,7 @@ package struct ScriptedEAP: EAPMethod {
 package struct PairAAA {
     /// Secrets by EAP identity.
     package var secrets: [[UInt8]: [UInt8]] = [:]
+    package var type = ScriptedEAP.ownType
     /// Challenges of a login.
     package var rounds = 2
     package var isKeying = true
@@ -103,7 +106,7 @@ package struct PairAAA {
         conversation.identifier &+= 1
         conversation.challenge = entropy.octets(16) + [UInt8](repeating: 0xa5, count: max(0, size - 16))
         let request = EAPPayload(
-            .request, identifier: conversation.identifier, type: EAPType(rawValue: ScriptedEAP.type), conversation.challenge)
+            .request, identifier: conversation.identifier, type: EAPType(rawValue: type), conversation.challenge)
         return .request(request?.octets ?? [])
     }
 }
@@ -115,13 +118,16 @@ extension Pair {
     package static func eap(
         seed: UInt64 = 1, profile: GatewayProfile = Pair.profile(), nat: PairClient.NAT? = nil,
         own: OwnProof = .sharedKey(Secret(Pair.sharedKey)), user: String = "anna@example.org", secret: String = Pair.userSecret,
-        isKeying: Bool = true, responseSize: Int = 0, _ change: (inout RoadWarrior.Settings) -> Void = { _ in }
+        isKeying: Bool = true, responseSize: Int = 0, type: UInt8? = nil, _ change: (inout RoadWarrior.Settings) -> Void = { _ in }
     ) throws -> Pair {
         var profile = profile
         profile.policy.authentication.method = .eap
         var method = ScriptedEAP(identity: user, secret: secret)
         method.isKeying = isKeying
         method.size = responseSize
+        // TLS is the type that may stand alone for both sides.
+        if case .eapOnly = own { method.type = type ?? 13 } else { method.type = type ?? ScriptedEAP.ownType }
+        let numbered = method.type
         let pair = try Pair(seed: seed, profile: profile, nat: nat) { settings in
             settings.eap = method
             settings.identity = IdentificationPayload(form: "anna@example.org")
@@ -129,6 +135,7 @@ extension Pair {
         }
         pair.gateway.aaa.secrets[[UInt8](user.utf8)] = [UInt8](userSecret.utf8)
         pair.gateway.aaa.isKeying = isKeying
+        pair.gateway.aaa.type = numbered
         // Read at once: a client that was refused has no keys any more.
         pair.wire.alter = { [unowned pair] flight in
             if flight.is(.ikeAuth, response: true, fromClient: false), let payloads = pair.client.warrior.reveal(flight.octets) {

@@ -262,6 +262,17 @@ struct EAPBypassTests {
         }
     }
 
+    @Test(
+        "EAP alone is for methods that prove both sides and withstand a dictionary (P16)", arguments: [4, 6, 17, 26, 254, 255, 13, 21, 55] as [UInt8])
+    func threat_P16_methods(_ type: UInt8) throws {
+        let pair = try Pair.eap(own: .eapOnly, type: type) { $0.allowsEAPOnly = true }
+        pair.connect()
+        if [13, 21, 55].contains(type) { return pair.expectEAPLogin() }
+        #expect(pair.client.closure == .eapFailed)
+        #expect(pair.lastEntry?.refusal?.isFailedProof == false)
+        expectNobodyIn(pair)
+    }
+
     @Test("an MSK that is no key is none", arguments: [0, 1, 16, 31, 65, 128])
     func threat_C6_shortKey(_ count: Int) {
         #expect(MasterSessionKey([UInt8](repeating: 1, count: count)) == nil)

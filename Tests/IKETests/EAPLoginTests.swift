@@ -275,7 +275,7 @@ struct EAPLoginTests {
         pair.gateway.aaa.secrets = [Array("anna@example.org".utf8): key]
         pair.connect()
         #expect(pair.eapQuestions.map { $0.message[4] } == [1, 3])
-        #expect(Array(pair.eapQuestions[1].message.dropFirst(5)) == [ScriptedEAP.type])
+        #expect(Array(pair.eapQuestions[1].message.dropFirst(5)) == [ScriptedEAP.ownType])
     }
 
     @Test("RFC 3748 section 5.2: a Notification is relayed both ways")

@@ -14,8 +14,8 @@ struct EAPRelay: Sendable {
     /// Identifier of the EAP-Response that was given on last.
     private var identifier: UInt8 = 0
     private var responses = 0
-    /// An authentication method has been answered: without one nobody is accepted.
-    private var hasMethod = false
+    /// The method that the client answered last: without one nobody is accepted.
+    private var method: UInt8?
 
     /// EAP-Responses of one client.
     static let mostResponses = 100
@@ -23,6 +23,10 @@ struct EAPRelay: Sendable {
     static let mostIdentityOctets = 253
     /// What an EAP payload holds, and what a client without RFC 7383 can be sent in one UDP datagram.
     static let mostOctets = (fragmented: 65_531, whole: 60_000)
+
+    /// Methods that make keys, prove both sides and withstand a dictionary, RFC 5998 section 4 (threats.md P16): SIM, AKA, AKA', TLS, TTLS, PEAP, FAST,
+    /// TEAP, PSK, SAKE, IKEv2, GPSK, pwd, EKE.
+    static let mutualMethods: Set<UInt8> = [13, 18, 21, 23, 25, 43, 47, 48, 49, 50, 51, 52, 53, 55]
 
     /// What comes next.
     enum Step {
@@ -65,7 +69,7 @@ struct EAPRelay: Sendable {
             // Asked once more by whoever knows it: it may say nothing else than before.
             guard Array(response.octets.dropFirst(5)) == identity else { throw .anotherIdentity }
         }
-        if type > EAPType.nak.rawValue, !response.isExpandedNak { hasMethod = true }
+        if type > EAPType.nak.rawValue, !response.isExpandedNak { method = type }
         return try question(response)
     }
 
@@ -101,12 +105,12 @@ struct EAPRelay: Sendable {
             outstanding = request
             return .request(request)
         case .success(let octets, let key):
-            guard hasMethod else { return failure("it was accepted without any EAP method") }
+            guard let method else { return failure("it was accepted without any EAP method") }
             guard key != nil || allowsNonKeying else {
                 return failure("its EAP method makes no key, and allow-non-keying-eap is not set (EAP-MD5 or GTC, or no MS-MPPE keys came)")
             }
-            guard key != nil || ownProof != .eap else {
-                return failure("its EAP method makes no key, so that it proves nothing of the gateway (own-auth-method: eap-only)")
+            guard ownProof != .eap || (key != nil && Self.mutualMethods.contains(method)) else {
+                return failure("its EAP method \(method) proves too little of the gateway (own-auth-method: eap-only)")
             }
             // Access-Accept decides over the code inside (features.md RAD-12).
             return .success(closing(octets, .success), EAPSuccess(identity: identity, key: key))
