@@ -157,7 +157,9 @@ let package = Package(
             ],
             swiftSettings: tests),
         .testTarget(
-            name: "GatewayTests", dependencies: ["Config", "Gateway", "GatewayCrypto", "GatewayTesting", "PKI", "Wire"], swiftSettings: tests),
+            name: "GatewayTests",
+            dependencies: ["Config", "ESP", "Gateway", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "PKI", "Wire"],
+            swiftSettings: tests),
         .testTarget(
             name: "RoadWarriorTests",
             dependencies: [

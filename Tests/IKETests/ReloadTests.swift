@@ -182,8 +182,8 @@ struct ReloadTests {
             let peers = try Peers(seed: seed, client: Self.client)
             for side in Side.allCases { ofChildren ? peers.rekeyChild(side) : peers.rekeyIKE(side) }
             reload(peers) {
-                $0.childTransforms[0].encryption = [Self.gcm256, Self.gcm128]
-                $0.policy.transforms[0].encryption = [Self.gcm256, Self.gcm128]
+                $0.childTransforms[0].encryption = [Self.gcm256]
+                $0.policy.transforms[0].encryption = [Self.gcm256]
             }
             peers.run(for: .seconds(90))
             expectAgreement(peers)
