@@ -70,6 +70,11 @@ extension Gateway {
         }
         for engine in parts.engines { await engine.replaceGateways(served) }
         parts.door.notify(.limits(served.mapValues(\.profile.policy)))
+        if let time = plan.reassemblyTime, self.plan.reassemblyTime != nil {
+            report += outerReassembly.apply(time, families: self.plan.families).map { text in
+                ReloadProblem(severity: .warning, file: next.file, line: 1, column: 1, key: "tunnel-group", message: text)
+            }
+        }
         current.withLock { $0 = next }
         let warning = next.pki.certificateExpiration
         await expiry.use(lead: warning.before, repetition: warning.repetition, certificates.watched, at: .now)
