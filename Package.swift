@@ -158,7 +158,10 @@ let package = Package(
             swiftSettings: tests),
         .testTarget(
             name: "GatewayTests",
-            dependencies: ["Config", "ESP", "Gateway", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "PKI", "Wire"],
+            dependencies: [
+                "Config", "ESP", "Gateway", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "PKI", "Wire",
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+            ],
             swiftSettings: tests),
         .testTarget(
             name: "RoadWarriorTests",

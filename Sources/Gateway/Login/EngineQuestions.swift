@@ -17,6 +17,7 @@ extension IKEEngine {
             let (id, threads) = (entry.id, environment.certificateThreads)
             then(entry) { await self.sign(question, signer, threads, id) }
             return nil
+        case .eap: return .eap(.failure(nil, cause: "EAP needs RADIUS, which this gateway does not have yet", isRejection: false))
         case .address(let question):
             entry.hasSession = true
             let id = entry.id

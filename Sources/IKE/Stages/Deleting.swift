@@ -41,7 +41,7 @@ struct Deleting: ~Copyable, Sendable {
             replaced.strike(at: now, into: &outputs)
             guard channel.deadlines.expired(at: now).contains(.retransmit) else { return .deleting(self) }
             return channel.retransmit(at: now, into: &outputs) ? .deleting(self) : close(at: now, into: &outputs)
-        case .close, .moved, .childAging, .childExhausted, .peer, .signature, .address, .childSPI, .ikeSPI, .installed, .activity, .profile:
+        case .close, .moved, .childAging, .childExhausted, .peer, .signature, .eap, .address, .childSPI, .ikeSPI, .installed, .activity, .profile:
             return .deleting(self)
         }
     }
@@ -122,7 +122,8 @@ struct Lingering: ~Copyable, Sendable {
         case .close:
             outputs.append(.closed)
             return .closed
-        case .moved, .childAging, .childExhausted, .peer, .signature, .address, .childSPI, .ikeSPI, .installed, .activity, .profile: return .lingering(self)
+        case .moved, .childAging, .childExhausted, .peer, .signature, .eap, .address, .childSPI, .ikeSPI, .installed, .activity, .profile:
+            return .lingering(self)
         }
     }
 }

@@ -106,14 +106,14 @@ struct Established: ~Copyable, Sendable {
         case .installed(let spi, let done): return installed(spi, done, at: now, into: &outputs)
         case .ikeSPI(let spi): return allot(ikeSPI: spi, at: now, into: &outputs)
         case .profile(let profile): renew(profile)
-        case .peer, .signature, .address: break
+        case .peer, .signature, .eap, .address: break
         }
         return nil
     }
 
     /// Nothing of what stands changes; what is made from now on is made so.
     private mutating func renew(_ profile: GatewayProfile) {
-        if profile.childTransforms != newest.childTransforms { children.outdate() }
+        if profile.childTransforms(for: grant) != newest.childTransforms(for: grant) { children.outdate() }
         if profile.policy.transforms != newest.policy.transforms { isOutdated = true }
         newest = profile
         // Whether ESP goes inside UDP was settled with the client in IKE_SA_INIT (features.md X-9).

@@ -25,8 +25,8 @@ extension Established {
         // A Child SA in the place of another keeps its selectors (features.md TS-6): Windows asks for everything again.
         let exchange = try ChildExchange.begin(
             request, messageID: id,
-            terms: ChildTerms(
-                transforms: newest.childTransforms, local: old?.localSelectors ?? newest.localSelectors(for: grant),
+            terms: ChildMeasure(
+                transforms: newest.childTransforms(for: grant), local: old?.localSelectors ?? newest.localSelectors(for: grant),
                 remote: old?.remoteSelectors ?? grant.selectors, supersedes: old?.inboundSPI),
             entropy: channel.entropy)
         // Both sides replace one Child SA: answered as usual, and weighed when our own exchange is answered (section 2.8.1).
@@ -143,7 +143,7 @@ extension Established {
             return armChildren(at: now)
         }
         let isOutdated = lost == nil && aging?.isOutdated == true
-        let offers = Offers.esp(current: old.suite, allowing: newest.childTransforms, isShy: isWindows, isOutdated: isOutdated)
+        let offers = Offers.esp(current: old.suite, allowing: newest.childTransforms(for: grant), isShy: isWindows, isOutdated: isOutdated)
         do throws(CryptoError) {
             var ours = try OurChildExchange(replacing: old, fromScratch: lost != nil, offers: offers, entropy: channel.entropy)
             ours.inboundSPI = spi
