@@ -20,7 +20,8 @@ struct EAPOptions: ParsableArguments {
 
     @Option(
         name: .customLong("eap-method"), parsing: .singleValue,
-        help: "An EAP method that we may use: \(EAPPeer.Kind.allCases.map(\.rawValue).joined(separator: ", ")); once for each, the most wanted first.")
+        help: "An EAP method that we may use: \(EAPPeer.Kind.allCases.map(\.rawValue).joined(separator: ", ")); once for each, the most wanted first."
+    )
     var methods: [EAPPeer.Kind] = []
 
     @Flag(

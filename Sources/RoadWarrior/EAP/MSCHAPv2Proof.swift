@@ -30,7 +30,8 @@ package struct MSCHAPv2Proof {
 
     /// MD4 over UTF-16, least significant octet first (section 8.3).
     static func passwordHash(_ password: [UInt8]) throws(CryptoError) -> [UInt8] {
-        try Digest.md4(String(decoding: password, as: UTF8.self).utf16.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8(truncatingIfNeeded: $0 >> 8)] })
+        let units = String(decoding: password, as: UTF8.self).utf16
+        return try Digest.md4(units.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8(truncatingIfNeeded: $0 >> 8)] })
     }
 
     /// GetAsymmetricStartKey, RFC 3079 section 3.4, with 128 bits.
