@@ -98,10 +98,11 @@ enum AccountingTables {
                 return
             }
         }
+        // a commit that failed may have been written all the same, and is asked for again
         try database.cachedStatement(
-            sql: "INSERT INTO accounting_record (id, policy, session, interim, size, content) VALUES (?, ?, ?, ?, ?, ?)"
+            sql: "INSERT OR IGNORE INTO accounting_record (id, policy, session, interim, size, content) VALUES (?, ?, ?, ?, ?, ?)"
         ).execute(arguments: [row.id, row.policy, row.session, row.isInterim, row.size, Data(row.content)])
-        spool.added(row.size, isInterim: row.isInterim)
+        if database.changesCount > 0 { spool.added(row.size, isInterim: row.isInterim) }
     }
 
     private static func dropInterims(
