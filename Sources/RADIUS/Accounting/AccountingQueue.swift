@@ -10,6 +10,8 @@ package import Wire
 package struct AccountingQueue: Sendable {
     /// Records on their way at once, over all server policies.
     package static let maximumInFlight = 256
+    /// Records in memory at most, for each server policy; the others wait on the disk.
+    package static let window = AccountingLane.window
     /// Changes of one `.store`.
     static let batch = 1024
     /// Changes that wait for a store that refuses; beyond that, interim records are lost.
@@ -224,7 +226,7 @@ package struct AccountingQueue: Sendable {
                 lanes[policy]?.skip(spooled.id)
             }
         }
-        let isAll = records.count < AccountingLane.window / 2
+        let isAll = records.count < Self.window / 2
         let newest = max(records.last?.id ?? 0, lanes[policy]?.newest ?? 0)
         let isComplete = isAll && !hasUnsaved(policy, after: newest)
         lanes[policy]?.loaded(readable, isComplete: isComplete, at: now, wall: wall)
@@ -304,7 +306,7 @@ package struct AccountingQueue: Sendable {
                 outputs.append(.send(id, entry.record, delay: entry.delay(at: now), policy: policy))
             }
             if !awaitingStore.contains(policy), lanes[policy]?.beginLoading() == true {
-                outputs.append(.load(policy: policy, after: lanes[policy]?.newest ?? 0, limit: AccountingLane.window / 2))
+                outputs.append(.load(policy: policy, after: lanes[policy]?.newest ?? 0, limit: Self.window / 2))
             }
         }
         if saving.isEmpty, !unsaved.isEmpty, storeAgain.map({ $0 <= now }) ?? true {
