@@ -64,7 +64,7 @@ struct InterimSchedule: Sendable {
     private mutating func schedule(_ session: String, _ timing: InterimTiming, at now: Instant) {
         let random = entropy.octets(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
         let jitter = Int64(clamping: timing.jitter.components.seconds) * 1000
-        let extra = jitter > 0 ? Int64(UInt64(random) * UInt64(jitter + 1) >> 32) : 0
+        let extra = jitter > 0 ? Int64((UInt64(random) * UInt64(jitter + 1)) >> 32) : 0
         let at = now + timing.interval + .milliseconds(extra)
         next[session] = at
         insert(Due(at: at, session: session))
