@@ -212,7 +212,7 @@ struct AccountingQueueTests {
     @Test func RAD8_interimsComeInTheirTime() throws {
         let rig = AccountingRig()
         try rig.start("a", interim: InterimTiming(configured: .seconds(600), jitter: .zero, accepted: nil))
-        try rig.start("b", interim: InterimTiming(configured: .seconds(600), jitter: .zero, accepted: 300))
+        try rig.start("b", interim: InterimTiming(configured: .seconds(600), jitter: .zero, accepted: .seconds(300)))
         try rig.start("c", interim: InterimTiming(configured: nil, jitter: .zero, accepted: nil))
         rig.settle()
         rig.wait(.seconds(299))
@@ -222,7 +222,7 @@ struct AccountingQueueTests {
         rig.wait(.seconds(300))
         #expect(rig.samples.sorted() == ["a", "b", "b"])
         rig.feed(.interimTiming(session: "b", nil))
-        rig.feed(.interimTiming(session: "c", InterimTiming(configured: nil, jitter: .zero, accepted: 60)))
+        rig.feed(.interimTiming(session: "c", InterimTiming(configured: nil, jitter: .zero, accepted: .seconds(60))))
         rig.feed(.stop(session: "a", counters(1), .userRequest))
         rig.wait(.seconds(60))
         #expect(rig.samples.sorted() == ["a", "b", "b", "c"])
@@ -252,10 +252,10 @@ struct AccountingQueueTests {
     }
 
     @Test func RFC2869_5_16_notMoreOftenThanOnceAMinute() {
-        #expect(InterimTiming(configured: nil, jitter: .zero, accepted: 1)?.interval == .seconds(60))
-        #expect(InterimTiming(configured: .seconds(600), jitter: .seconds(3600), accepted: 0)?.jitter == .seconds(60))
+        #expect(InterimTiming(configured: nil, jitter: .zero, accepted: .seconds(1))?.interval == .seconds(60))
+        #expect(InterimTiming(configured: .seconds(600), jitter: .seconds(3600), accepted: .zero)?.jitter == .seconds(60))
         #expect(InterimTiming(configured: .zero, jitter: .zero, accepted: nil) == nil)
-        #expect(InterimTiming(configured: nil, jitter: .seconds(5), accepted: .max)?.interval == .seconds(4_294_967_295))
+        #expect(InterimTiming(configured: nil, jitter: .seconds(5), accepted: .seconds(4_294_967_295))?.interval == .seconds(4_294_967_295))
     }
 
     // MARK: Trouble

@@ -84,6 +84,17 @@ struct AccountingRecordTests {
         #expect(try types([.nasAddress], NASDescription(identifier: "g", address: nil)) == begins + [.nasIdentifier] + ends)
     }
 
+    @Test func RAD7_theSessionIsTheOneOfItsAccessRequest() throws {
+        let identity = RequestIdentity(
+            acctSessionID: "192.0.2.1-198.51.100.2:4500-1795230880", local: IPAddress(v4: 0xc000_0201),
+            remote: Endpoint(IPAddress(v4: 0xc633_6402), port: 4500), systemName: "gw-1", systemAddress: IPAddress(v4: 0xc000_0201),
+            portID: "tunnel-1.public:3")
+        let all = Set(AccountingAttribute.allCases)
+        let addresses = [IPAddress(v4: 0x0a14_0007), try #require(IPAddress("2001:db8:5::7"))]
+        let made = try AccountingSubject(identity, userName: Array("alice".utf8), classes: [], addresses: addresses, selected: all)
+        #expect(made == (try subject(selected: all)))
+    }
+
     @Test func V6_3_theAddressIsReportedInBothWays() throws {
         let record = AccountingRecord(kind: .start, subject: try subject(selected: [.framedIPv6Prefix, .framedIPAddress]), eventTime: 1)
         let attributes = record.attributes(delay: 0)

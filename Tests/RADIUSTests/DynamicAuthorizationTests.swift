@@ -134,6 +134,24 @@ struct DynamicAuthorizationTests {
         #expect(drop(listener.receive([40])) == .malformed)
     }
 
+    /// Octet for octet what Python's hashlib and hmac make of RFC 5176 section 2.3 and RFC 2869 section 5.14.
+    @Test func RFC5176_2_3_answersAreSignedOverTheRequest() throws {
+        let request = octets(
+            """
+            2807005589b59c214e49e91d21c7a880222727cc50120a84fa4cdb0c5fc434aa18ca4ed4d7602c283139322e302e322e312d3139382e35312e3130302e323a3435
+            30302d3137393532333038383021040102210303
+            """)
+        var listener = try Listener()
+        guard case .request(let accepted) = listener.receive(request) else {
+            Issue.record("not taken")
+            return
+        }
+        let ack = listener.machine.answer(accepted, with: .success(()))
+        #expect(ack == octets("2907002d9bd139a05c20fd3a21fef076eec3b59a501249c18810012cae77138ea00ade7cf68f21040102210303"))
+        let nak = listener.machine.answer(accepted, with: .failure(RefusedRequest(.sessionContextNotFound)))
+        #expect(nak == octets("2a0700334821fc834496b04ad71538bc6f5f0635501219ff04943b6d5a58ed61219ac554c9b26506000001f721040102210303"))
+    }
+
     // MARK: Time and copies
 
     @Test func threat_P20_replayAfter301Seconds() throws {
@@ -409,14 +427,14 @@ struct DynamicAuthorizationTests {
     /// Mutated requests, signed anew so that they reach the parser, and not: an answer or a typed drop.
     @Test func threat_C1_mutations() throws {
         var random = Seeded(5176)
-        let values = RADIUSMutation.types
+        let types = RADIUSMutation.types
         var answers = 0
         for round in 0..<10_000 {
             var listener = try Listener()
             var attributes = [session, user, port, address, service]
             for _ in 0...random.below(6) {
                 let value = (0..<random.below(random.below(10) == 0 ? 254 : 20)).map { _ in UInt8(random.below(256)) }
-                let type = random.below(2) == 0 ? values[random.below(values.count)] : RADIUSAttributeType(UInt32(1 + random.below(255)))
+                let type = random.below(2) == 0 ? types[random.below(types.count)] : RADIUSAttributeType(UInt32(1 + random.below(255)))
                 guard type != .vendorSpecific, value.count <= type.maximumLength else { continue }
                 if random.below(2) == 0 { attributes.append(RADIUSAttribute(type, value)) } else { attributes[random.below(attributes.count)] = RADIUSAttribute(type, value) }
             }
