@@ -189,7 +189,8 @@ if Context.environment["IPSEC_GW_EXTRAS"] == "1" {
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "CFuzzer", "ESP", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "PKI", "PacketFixtures", "RoadWarrior", "Wire",
+                "CFuzzer", "COpenSSL", "ESP", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "PKI", "PacketFixtures", "RADIUS",
+                "RoadWarrior", "Wire",
             ],
             path: "Tests/Fuzz/Targets", swiftSettings: tests,
             // gold, the default on Linux, cannot read the line tables of libFuzzer's archive
