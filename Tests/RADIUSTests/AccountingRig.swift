@@ -143,7 +143,8 @@ final class AccountingRig {
         now = Instant(nanoseconds: 5_000_000_000)
         wall += UInt32(pause.components.seconds)
         let remains = AccountingRemains(
-            newest: records.keys.max() ?? 0, policies: Set(records.values.map(\.policy)), sessions: sessions.values.sorted { $0.session < $1.session })
+            newest: records.keys.max() ?? 0, policies: Set(records.values.map(\.policy)), sessions: sessions.values.sorted { $0.session < $1.session }
+        )
         var outputs: [AccountingQueue.Output] = []
         queue = AccountingQueue(others ?? destinations, remains: remains, entropy: entropy, at: now, wall: wall, into: &outputs)
         take(outputs)

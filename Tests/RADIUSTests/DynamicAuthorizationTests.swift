@@ -277,9 +277,10 @@ struct DynamicAuthorizationTests {
     }
 
     @Test func RAD10_strictIdentification() throws {
-        for (attributes, expected) in [([session], nil), ([user], nil), ([session, user], 404), ([port, address, service], nil), ([user, port], 404)]
-            as [([RADIUSAttribute], UInt32?)]
-        {
+        let cases: [([RADIUSAttribute], UInt32?)] = [
+            ([session], nil), ([user], nil), ([session, user], 404), ([port, address, service], nil), ([user, port], 404),
+        ]
+        for (attributes, expected) in cases {
             var listener = try Listener { $0.isStrictAboutIdentification = true }
             #expect(cause(try listener.answer(try request(attributes))) == expected)
         }
@@ -407,7 +408,7 @@ struct DynamicAuthorizationTests {
                 #expect(octets.count > 3800)
                 let reply = try listener.answer(octets)
                 #expect(reply.all(.proxyState) == states && reply.hadMessageAuthenticator == signed)
-                #expect(reply.code == (attributes.contains(session) && attributes.count == 16 ? .disconnectACK : .disconnectNAK) || cause(reply) == 401)
+                #expect(reply.code == (attributes.contains(session) ? .disconnectACK : .disconnectNAK))
             }
         }
     }
@@ -436,9 +437,11 @@ struct DynamicAuthorizationTests {
                 let value = (0..<random.below(random.below(10) == 0 ? 254 : 20)).map { _ in UInt8(random.below(256)) }
                 let type = random.below(2) == 0 ? types[random.below(types.count)] : RADIUSAttributeType(UInt32(1 + random.below(255)))
                 guard type != .vendorSpecific, value.count <= type.maximumLength else { continue }
-                if random.below(2) == 0 { attributes.append(RADIUSAttribute(type, value)) } else { attributes[random.below(attributes.count)] = RADIUSAttribute(type, value) }
+                let place = random.below(2) == 0 ? attributes.endIndex : random.below(attributes.count)
+                attributes.replaceSubrange(place..<min(place + 1, attributes.endIndex), with: [RADIUSAttribute(type, value)])
             }
-            guard var octets = try? request(random.below(2) == 0 ? .disconnectRequest : .coaRequest, attributes, signed: random.below(2) == 0) else { continue }
+            let code: RADIUSCode = random.below(2) == 0 ? .disconnectRequest : .coaRequest
+            guard var octets = try? request(code, attributes, signed: random.below(2) == 0) else { continue }
             if random.below(3) == 0 {
                 for _ in 0...random.below(3) { octets[random.below(octets.count)] = UInt8(random.below(256)) }
             }

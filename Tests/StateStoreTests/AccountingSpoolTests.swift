@@ -156,7 +156,9 @@ struct AccountingSpoolTests {
         #expect(await store.spool.level == .high, "what can make room refuses nobody")
         #expect(try await store.commit([.record(record(7), live: .none)]) == CommitOutcome(dropped: [2]))
         #expect(try await store.commit([.record(record(8, isInterim: true), live: .none)]) == CommitOutcome(dropped: [4]))
-        #expect(try await store.commit([.record(record(9), live: .none), .record(record(10), live: .none)]) == CommitOutcome(dropped: [6, 8], level: .full))
+        #expect(
+            try await store.commit([.record(record(9), live: .none), .record(record(10), live: .none)])
+                == CommitOutcome(dropped: [6, 8], level: .full))
         #expect(try await store.commit([.record(record(11, isInterim: true), live: .none)]) == CommitOutcome(refused: [11]))
         #expect(try await store.commit([.record(record(12), live: .none)]) == CommitOutcome())
         #expect(await store.spool.lostInterims == 5)
