@@ -147,11 +147,12 @@ let package = Package(
             name: "AddressAssignmentTests", dependencies: ["AddressAssignment", "GatewayTesting", "Wire"], swiftSettings: tests),
         .testTarget(name: "PKITests", dependencies: ["COpenSSL", "GatewayCrypto", "GatewayTesting", "PKI", "Wire"], swiftSettings: tests),
         .testTarget(
-            name: "RADIUSTests", dependencies: ["COpenSSL", "GatewayCrypto", "GatewayTesting", "RADIUS", "Wire"], exclude: ["Vectors/make-vectors.py"],
+            name: "RADIUSTests", dependencies: ["COpenSSL", "GatewayCrypto", "GatewayTesting", "RADIUS", "Wire"],
+            exclude: ["Vectors/make-vectors.py"],
             swiftSettings: tests),
         .testTarget(name: "StateStoreTests", dependencies: ["StateStore", "Wire"], swiftSettings: tests),
         .testTarget(
-            name: "DatapathTests", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "PacketFixtures", "Wire"],
+            name: "DatapathTests", dependencies: ["Datapath", "ESP", "GatewayCrypto", "GatewayTesting", "LinuxIO", "PacketFixtures", "Wire"],
             swiftSettings: tests),
         .testTarget(
             name: "ConfigTests", dependencies: ["AddressAssignment", "Config", "ESP", "GatewayCrypto", "GatewayTesting", "IKE", "Wire"],
@@ -168,7 +169,13 @@ let package = Package(
             ],
             swiftSettings: tests),
         .testTarget(
-            name: "GatewayTests", dependencies: ["Config", "Gateway", "GatewayCrypto", "GatewayTesting", "PKI", "Wire"], swiftSettings: tests),
+            name: "GatewayTests",
+            dependencies: [
+                "Config", "ESP", "Gateway", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "PKI", "Wire",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: tests),
         .testTarget(
             name: "RoadWarriorTests",
             dependencies: [

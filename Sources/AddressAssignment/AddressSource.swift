@@ -24,6 +24,8 @@ package struct LeaseRequest: Hashable, Sendable {
     package var identity: String
     /// The client's wish; an unspecified address is none.
     package var wanted: IPAddress?
+    /// A prefix that a RADIUS server gave, of which any free host part will do (features.md V6-3).
+    package var within: IPPrefix?
     package var family: AddressFamily
     package var session: LeaseSession
 
@@ -107,6 +109,14 @@ package enum AddressRefusal: Error, Hashable, Sendable, CustomStringConvertible 
     case badIdentity
     /// The lease to take over is not in use.
     case notLeased
+    /// The RADIUS server gave no address of the family.
+    case notGiven(AddressFamily)
+    /// The given address is in no prefix of the private interface, or none for a client there (features.md X-8).
+    case outside(IPAddress)
+    /// The given address belongs to another identity's session (features.md X-8).
+    case ownedByAnother(IPAddress)
+    /// The given address belongs to another session of the same identity.
+    case inUse(IPAddress, by: LeaseSession)
 
     package var description: String {
         switch self {
@@ -114,6 +124,10 @@ package enum AddressRefusal: Error, Hashable, Sendable, CustomStringConvertible 
         case .wrongFamily(let family): "the pool has no IPv\(family.rawValue) addresses"
         case .badIdentity: "the identity is empty or too long for a lease"
         case .notLeased: "the lease to take over is not in use"
+        case .notGiven(let family): "the RADIUS server gave no IPv\(family.rawValue) address"
+        case .outside(let address): "the RADIUS server gave \(address), which is for no client of the private interface"
+        case .ownedByAnother(let address): "the RADIUS server gave \(address), which another user's session has"
+        case .inUse(let address, _): "the RADIUS server gave \(address), which another session of the user has"
         }
     }
 }

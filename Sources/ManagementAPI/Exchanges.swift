@@ -10,6 +10,7 @@ package enum ManagementPath {
     package static let securityAssociations = "/v1/sas"
     package static let counters = "/v1/counters"
     package static let pools = "/v1/pools"
+    package static let radius = "/v1/radius"
     package static let reload = "/v1/reload"
     package static let logLevel = "/v1/log-level"
     /// Prometheus text; not JSON.

@@ -22,6 +22,7 @@ package struct ManagementClient: Sendable {
     package func status() async throws(ManagementError) -> StatusReport { try await get(ManagementPath.status) }
     package func gateways() async throws(ManagementError) -> [GatewayReport] { try await get(ManagementPath.gateways) }
     package func pools() async throws(ManagementError) -> [PoolReport] { try await get(ManagementPath.pools) }
+    package func radius() async throws(ManagementError) -> RADIUSReport { try await get(ManagementPath.radius) }
     package func counters() async throws(ManagementError) -> CounterReport { try await get(ManagementPath.counters) }
 
     package func securityAssociations() async throws(ManagementError) -> [SecurityAssociationReport] {

@@ -96,11 +96,13 @@ package struct SessionReport: Codable, Equatable, Sendable {
     /// The inbound SPIs of the Child SAs, `0x` and 8 digits; `sas` tells the rest.
     package var childSAs: [String]
     package var acctSessionId: String
+    /// nil: no RADIUS server was asked.
+    package var authorization: AuthorizationReport?
 
     package init(
         id: String, name: String, identity: String, gateway: String, remote: Endpoint, innerAddresses: [IPAddress],
         service: String, interface: String, template: Int, established: Date, octetsIn: UInt64, octetsOut: UInt64,
-        packetsIn: UInt64, packetsOut: UInt64, childSAs: [UInt32], acctSessionId: String
+        packetsIn: UInt64, packetsOut: UInt64, childSAs: [UInt32], acctSessionId: String, authorization: AuthorizationReport? = nil
     ) {
         self.id = id
         self.name = name
@@ -118,6 +120,7 @@ package struct SessionReport: Codable, Equatable, Sendable {
         self.packetsOut = packetsOut
         self.childSAs = childSAs.map(SPIText.of)
         self.acctSessionId = acctSessionId
+        self.authorization = authorization
     }
 }
 

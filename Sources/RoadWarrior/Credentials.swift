@@ -54,7 +54,7 @@ extension RoadWarrior {
     func proof() throws(CryptoError) -> (certificates: [Payload], authentication: AuthenticationPayload) {
         guard let certificate = settings.certificate else {
             let value = try sharedKeyValue(
-                message: initiation.request, otherNonce: initiation.responderNonce, identity: settings.identity, ours: true)
+                message: initiation.signed, otherNonce: initiation.responderNonce, identity: settings.identity, ours: true)
             return ([], AuthenticationPayload(method: .sharedKey, data: value))
         }
         guard let keys = ike.keys,
@@ -62,7 +62,7 @@ extension RoadWarrior {
                 ?? certificate.key.publicKey.scheme(peerHashes: peerHashes, preferringPSS: certificate.prefersPSS)
         else { throw .unsupported }
         let octets = try Derivation.signedOctets(
-            keys.suite.prf, message: initiation.request, otherNonce: initiation.responderNonce, identity: settings.identity.body,
+            keys.suite.prf, message: initiation.signed, otherNonce: initiation.responderNonce, identity: settings.identity.body,
             identityKey: keys.initiatorIdentity)
         let signature: [UInt8]
         do {
@@ -79,11 +79,12 @@ extension RoadWarrior {
     }
 
     /// AUTH of either side by the shared key, RFC 7296 section 2.15: each covers its own first message, the other's nonce and its own identity.
-    private func sharedKeyValue(
-        message: [UInt8], otherNonce: [UInt8], identity: IdentificationPayload, ours: Bool
+    /// `key`: what EAP made, in the place of the shared key (RFC 7296 section 2.16).
+    func sharedKeyValue(
+        message: [UInt8], otherNonce: [UInt8], identity: IdentificationPayload, ours: Bool, key other: [UInt8]? = nil
     ) throws(CryptoError) -> [UInt8] {
         guard let keys = ike.keys else { throw .unsupported }
-        let key = settings.presharedKey.revealed()
+        let key = other ?? settings.presharedKey.revealed()
         guard ours else {
             return try Derivation.authentication(
                 keys.suite.prf, presharedKey: key, message: message, otherNonce: otherNonce, identity: identity.body,
@@ -98,20 +99,8 @@ extension RoadWarrior {
     func authenticationFault(
         _ identity: IdentificationPayload, _ auth: AuthenticationPayload, certificates: [[UInt8]]
     ) -> String? {
-        if let wanted = settings.remoteIdentity, wanted.type != identity.type || wanted.data != identity.data {
-            return "it says it is \(identity.words), not \(wanted.words)"
-        }
-        guard let trust = settings.trust else {
-            guard auth.method == .sharedKey else { return "it used another authentication method" }
-            do {
-                let expected = try sharedKeyValue(
-                    message: initiation.response, otherNonce: initiation.nonce, identity: identity, ours: false)
-                let right = SecretOctets(copying: expected).isEqual(to: auth.data)
-                return right ? nil : "its AUTH value is wrong; does it know the same key?"
-            } catch {
-                return "cryptography failed: \(error)"
-            }
-        }
+        if let fault = identityFault(identity) { return fault }
+        guard let trust = settings.trust else { return sharedKeyFault(identity, auth, key: settings.presharedKey.revealed()) }
         let key: PublicKey
         do {
             key = try trust.judge(certificates, identity)
@@ -119,6 +108,23 @@ extension RoadWarrior {
             return error.words
         }
         return signatureFault(identity, auth, by: key)
+    }
+
+    func identityFault(_ identity: IdentificationPayload) -> String? {
+        guard let wanted = settings.remoteIdentity, wanted.type != identity.type || wanted.data != identity.data else { return nil }
+        return "it says it is \(identity.words), not \(wanted.words)"
+    }
+
+    func sharedKeyFault(_ identity: IdentificationPayload, _ auth: AuthenticationPayload, key: [UInt8]) -> String? {
+        guard auth.method == .sharedKey else { return "it used another authentication method" }
+        do {
+            let expected = try sharedKeyValue(
+                message: initiation.signedByGateway, otherNonce: initiation.nonce, identity: identity, ours: false, key: key)
+            let right = SecretOctets(copying: expected).isEqual(to: auth.data)
+            return right ? nil : "its AUTH value is wrong; does it know the same key?"
+        } catch {
+            return "cryptography failed: \(error)"
+        }
     }
 
     private func signatureFault(
@@ -137,7 +143,7 @@ extension RoadWarrior {
             guard proof.scheme.hash != .sha1 || !settings.announcesSignatureHashes else { return "it signed with SHA-1" }
             guard let keys = ike.keys else { return "there are no keys" }
             let octets = try Derivation.signedOctets(
-                keys.suite.prf, message: initiation.response, otherNonce: initiation.nonce, identity: identity.body,
+                keys.suite.prf, message: initiation.signedByGateway, otherNonce: initiation.nonce, identity: identity.body,
                 identityKey: keys.responderIdentity)
             try key.verify(proof.signature, over: octets, by: proof.scheme)
             return nil

@@ -19,7 +19,7 @@ struct Control: AsyncParsableCommand {
             Exit status: 0; 1 refused or not found; 2 daemon unreachable; 64 wrong usage.
             """,
         subcommands: [
-            Status.self, Gateways.self, Sessions.self, SecurityAssociations.self, Counters.self, Pools.self, Clear.self,
+            Status.self, Gateways.self, Sessions.self, SecurityAssociations.self, Counters.self, Pools.self, RADIUSServers.self, Clear.self,
             Reload.self, SetLogLevel.self,
         ]
     )

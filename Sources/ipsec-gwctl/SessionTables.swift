@@ -56,7 +56,27 @@ struct Sessions: AsyncParsableCommand {
         listing.append("out", "\(report.octetsOut) octets, \(report.packetsOut) packets")
         listing.append("child SAs", report.childSAs)
         listing.append("accounting id", report.acctSessionId)
+        if let authorization = report.authorization { append(authorization, to: &listing) }
         return listing.lines
+    }
+
+    /// What the RADIUS server said.
+    private static func append(_ authorization: AuthorizationReport, to listing: inout Listing) {
+        listing.append("radius server", authorization.server)
+        if !authorization.classes.isEmpty { listing.append("class", authorization.classes) }
+        for (name, seconds) in [
+            ("session timeout", authorization.sessionTimeoutSeconds), ("idle timeout", authorization.idleTimeoutSeconds),
+            ("interim interval", authorization.interimIntervalSeconds), ("SA lifetime", authorization.lifetimeSeconds),
+        ] {
+            if let seconds { listing.append(name, Quantity.span(seconds: seconds)) }
+        }
+        if let filter = authorization.filter { listing.append("filter", filter) }
+        if let limit = authorization.portLimit { listing.append("port limit", String(limit)) }
+        if let group = authorization.pfsGroup { listing.append("PFS group", group) }
+        if !authorization.algorithms.isEmpty { listing.append("ESP", authorization.algorithms) }
+        if let window = authorization.replayWindow { listing.append("replay window", String(window)) }
+        if !authorization.dns.isEmpty { listing.append("DNS", authorization.dns) }
+        if !authorization.routes.isEmpty { listing.append("routes", authorization.routes) }
     }
 }
 

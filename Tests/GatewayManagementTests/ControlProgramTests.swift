@@ -5,7 +5,7 @@ import Testing
 
 @Suite("programs.md: ipsec-gwctl")
 struct ControlProgramTests {
-    static let looking = ["status", "gateways", "sessions", "sas", "counters", "pools"]
+    static let looking = ["status", "gateways", "sessions", "sas", "counters", "pools", "radius"]
 
     @Test(arguments: looking)
     func programs_tableFits(command: String) async throws {

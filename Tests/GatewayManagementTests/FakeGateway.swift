@@ -19,6 +19,7 @@ final class FakeGateway: ManagementSource {
         var gateways: [GatewayReport] = []
         var pools: [PoolReport] = []
         var counters = CounterReport(drops: [:], ike: [:])
+        var radius = RADIUSReport()
     }
 
     let state: Mutex<State>
@@ -39,6 +40,7 @@ final class FakeGateway: ManagementSource {
     func securityAssociations() async -> [SecurityAssociationReport] { state.withLock { $0.associations } }
     func counters() async -> CounterReport { state.withLock { $0.counters } }
     func pools() async -> [PoolReport] { state.withLock { $0.pools } }
+    func radius() async -> RADIUSReport { state.withLock { $0.radius } }
     func clear(_ selector: SessionSelector) async -> Int {
         state.withLock { state in
             state.cleared.append(selector)
@@ -70,6 +72,7 @@ extension FakeGateway.State {
         state.pools = [PoolReport(name: "rw/staff", size: 50_000, used: 2, held: 1, quarantined: 0, free: 49_997)]
         state.counters = CounterReport(drops: ["replayed": 4, "unknown-spi": 17], ike: ["cookies-sent": 1, "logins-refused": 2])
         state.associations = [association(session: "1", remote: "198.51.100.7", selector: "10.0.0.0/8")]
+        state.radius = radius("radius-1", policy: "main", state: .up, count: 12)
         return state
     }
 
@@ -83,6 +86,7 @@ extension FakeGateway.State {
             report(id: "2", name: "", inner: [], remote: "203.0.113.9"),
         ]
         state.gateways = [gateway(name: name, address: address, identity: name)]
+        state.radius = radius(name, policy: name, state: .down, count: .max)
         state.pools = [PoolReport(name: name, size: .max, used: .max, held: .max, quarantined: .max, free: .max)]
         state.counters = CounterReport(drops: [name: .max], ike: [name: .max])
         state.associations = [association(session: String(repeating: "9", count: 20), remote: address, selector: "\(address)-\(address)")]
@@ -99,6 +103,19 @@ extension FakeGateway.State {
             innerAddresses: inner.compactMap { IPAddress($0) }, service: "corporate", interface: "priv0", template: 1,
             established: Date(timeIntervalSinceNow: -4000), octetsIn: 123_456_789, octetsOut: .max, packetsIn: 1000, packetsOut: 2000,
             childSAs: [0x0100_0040], acctSessionId: "0000002a")
+    }
+
+    static func radius(_ name: String, policy: String, state: RADIUSReport.State, count: UInt64) -> RADIUSReport {
+        RADIUSReport(
+            servers: ["authentication", "accounting"].map {
+                RADIUSReport.Server(
+                    name: name, policy: policy, kind: $0, address: "[2001:db8:ffff:eeee:dddd:cccc:bbbb:aaaa]:65535", state: state,
+                    requests: count, retransmissions: count, replies: count, timeouts: count, outstanding: 7, roundTripMilliseconds: 1.25,
+                    drops: ["no Message-Authenticator": count])
+            },
+            spool: RADIUSReport.Spool(
+                records: count, octets: count, maximumOctets: 1 << 30, state: .filling, delivered: count, dropped: count),
+            conversations: 3, dynamicAuthorization: ["disconnect-ack": count])
     }
 
     static func gateway(name: String, address: String, identity: String) -> GatewayReport {

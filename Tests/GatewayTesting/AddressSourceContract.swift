@@ -30,11 +30,12 @@ package struct AddressSourceContract<Source: AddressSource> {
 
     /// Asks for an address for a new session.
     package mutating func request(
-        _ identity: String, wanted: IPAddress? = nil, family: AddressFamily = .ipv4
+        _ identity: String, wanted: IPAddress? = nil, within: IPPrefix? = nil, family: AddressFamily = .ipv4
     ) -> Result<Lease, AddressRefusal> {
         let session = LeaseSession(nextSession)
         nextSession += 1
-        let request = LeaseRequest(identity: identity, wanted: wanted, family: family, session: session)
+        var request = LeaseRequest(identity: identity, wanted: wanted, family: family, session: session)
+        request.within = within
         return ask(session, identity) { .request($0, request) }
     }
 

@@ -10,7 +10,7 @@ struct ScheduleTests {
     static let only = environment("IPSEC_GW_SEED")
     static let batches = 20
 
-    private static func environment(_ name: String) -> Int? {
+    static func environment(_ name: String) -> Int? {
         getenv(name).flatMap { Int(String(cString: $0)) }
     }
 
@@ -33,6 +33,22 @@ struct ScheduleTests {
         #expect(seeds.count < 50 || established * 3 > seeds.count, "\(established) of \(seeds.count) logged in")
         // I10; unoptimized code takes its time.
         #expect(costliest <= .milliseconds(5), "a stranger's datagram took \(costliest)")
+    }
+
+    @Test("the same with EAP: every message lost, doubled, delayed and reordered (threats.md C6)", arguments: 0..<batches)
+    func eapSchedules(batch: Int) throws {
+        var established = 0
+        let seeds = Self.only.map { batch == 0 ? [$0] : [] } ?? (0..<Self.count / Self.batches / 2).map { $0 * Self.batches + batch }
+        for seed in seeds {
+            var schedule = RandomSchedule(seed: UInt64(seed), byEAP: true)
+            let outcome = try schedule.run()
+            established += outcome.established ? 1 : 0
+            guard outcome.broken.isEmpty else {
+                Issue.record("\(outcome.broken.prefix(5)); by EAP, again with IPSEC_GW_SEED=\(seed)")
+                return
+            }
+        }
+        #expect(seeds.count < 50 || established * 4 > seeds.count, "\(established) of \(seeds.count) logged in")
     }
 
     @Test("the same seed gives the same run", arguments: [UInt64](0..<20))

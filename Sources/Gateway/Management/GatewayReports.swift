@@ -72,6 +72,8 @@ extension Gateway: ManagementSource {
         }
     }
 
+    package func radius() async -> RADIUSReport { RADIUSReport() }
+
     package func clear(_ selector: SessionSelector) async -> Int {
         let meant = await parts.sessions.all.filter { selector.matches($0) }
         for session in meant { await parts.engines[session.sa.shard].close(session.sa.id, .operatorRequest) }

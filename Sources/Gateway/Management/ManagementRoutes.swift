@@ -36,6 +36,7 @@ struct ManagementRoutes: HTTPResponder {
             Route(method: .get, path: ManagementPath.securityAssociations) { _ in try Self.json(await source.securityAssociations()) },
             Route(method: .get, path: ManagementPath.counters) { _ in try Self.json(await source.counters()) },
             Route(method: .get, path: ManagementPath.pools) { _ in try Self.json(await source.pools()) },
+            Route(method: .get, path: ManagementPath.radius) { _ in try Self.json(await source.radius()) },
             Route(method: .post, path: ManagementPath.clearSessions) { request in
                 let question: ClearRequest = try await Self.body(of: request, upTo: bodyOctets, like: #"{"match": "alice"}"#)
                 return try Self.json(ClearAnswer(cleared: await source.clear(question.match)))

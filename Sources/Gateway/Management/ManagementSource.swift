@@ -10,6 +10,7 @@ package protocol ManagementSource: Sendable {
     func securityAssociations() async -> [SecurityAssociationReport]
     func counters() async -> CounterReport
     func pools() async -> [PoolReport]
+    func radius() async -> RADIUSReport
     /// Ends every session that the selector means; returns how many, once their Deletes are sent.
     func clear(_ selector: SessionSelector) async -> Int
     /// Reads the configuration again, as SIGHUP does.

@@ -34,6 +34,7 @@ enum RADIUSReplies {
             try? RADIUSPacket(decoding: octets, secret: unknown, request: request, requiresMessageAuthenticator: true)
         }
         if let packet { found("\(packet.code) without the secret") }
+        DynamicAuthorizationRequests.unsigned(octets)
     }
 
     /// Any attributes, rightly signed.
@@ -56,7 +57,9 @@ enum RADIUSReplies {
     }
 
     private static func dynamicAuthorization(_ code: RADIUSCode, _ attributes: [UInt8]) {
-        _ = decode(signed(code, attributes, [UInt8](repeating: 0, count: 16)), nil)
+        let octets = signed(code, attributes, [UInt8](repeating: 0, count: 16))
+        _ = decode(octets, nil)
+        DynamicAuthorizationRequests.signed(octets)
     }
 
     /// What a client says in the middle of a conversation: relayed as it is, or refused.
