@@ -5,6 +5,7 @@ import Wire
 /// Datagrams of strangers on the way of a RADIUS server, and what a server (or who has its secret) may say. The first octet chooses.
 enum RADIUSReplies {
     private static let secret = Secret(Array("xyzzy5461".utf8))
+    private static let unknown = Secret(Array("known to nobody here".utf8))
     private static let request = [UInt8](0x20..<0x30)
     private static let isReady: Void = {
         do {
@@ -27,12 +28,11 @@ enum RADIUSReplies {
         }
     }
 
-    /// Nobody without the secret is believed.
+    /// Nobody without the secret is believed; the seeds are signed with another.
     private static func unsigned(_ octets: [UInt8]) {
         let packet = bounded("decoding \(octets.count) octets") {
-            try? RADIUSPacket(decoding: octets, secret: secret, request: request, requiresMessageAuthenticator: true)
+            try? RADIUSPacket(decoding: octets, secret: unknown, request: request, requiresMessageAuthenticator: true)
         }
-        // an Access-Request signed by us would be, but nobody here makes its signature
         if let packet { found("\(packet.code) without the secret") }
         DynamicAuthorizationRequests.unsigned(octets)
     }
