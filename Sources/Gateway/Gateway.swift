@@ -81,6 +81,7 @@ package final class Gateway: Service {
         expiry = ExpiryReminder(lead: warning.before, repetition: warning.repetition, certificates.watched) { log.certificateEnds($0, at: $1) }
         served = Mutex(plan.gateways)
         parts = try Self.assemble(plan, addresses: addresses, store: store, log: log)
+        for shortcoming in parts.datapath.shortcomings { logger.notice("\(shortcoming)", metadata: ["event": "offload-missing"]) }
     }
 
     private static func assemble(
