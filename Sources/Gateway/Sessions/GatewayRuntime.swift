@@ -16,10 +16,15 @@ struct GatewayRuntime: Sendable {
     var choosesIdentity: Bool
     var template: TunnelTemplate
     var service: String
+    /// Alc-IPsec-Serv-Id.
+    var serviceID: Int
     /// The private interface's device, as reports name it; another namespace may have one of the same name.
     var interface: String
     /// The private interface as the datapath knows it.
     var interfaceKey: String
+    /// Those of the private interface: addresses that a RADIUS server gives lie within them (features.md X-8).
+    var prefixes: [IPPrefix]
+    var aaa: GatewayAAA
     /// Local address assignment (features.md ADDR-4); without a pool there are no addresses of the family here.
     var pools: [AddressFamily: PoolName]
     var uniqueness: Uniqueness
