@@ -159,7 +159,8 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Config", "Gateway", "GatewayCrypto", "GatewayTesting", "PKI", "Wire", .product(name: "NIOCore", package: "swift-nio"),
+                "Config", "ESP", "Gateway", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "PKI", "Wire",
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: tests),

@@ -175,7 +175,7 @@ struct LifetimeTests {
 
     @Test("X-7: pfs-dh-group none: no KE; a group: preferred; pfs-required: insisted on; and none for Windows but that")
     func X7_offers() {
-        func groups(_ offers: Offers) -> [[UInt16]] {
+        func groups(_ offers: Offers<IPsecTransform>) -> [[UInt16]] {
             offers.proposals.map { $0.transforms.filter { $0.type == .keyExchange }.map(\.id) }
         }
         let none = Offers.esp(current: current, allowing: [transform { _ in }], isShy: false)
@@ -260,7 +260,7 @@ struct LifetimeTests {
             Issue.record("not an answer")
             return
         }
-        switch ours.measure(accepted, allowing: transforms) {
+        switch ours.measure(accepted) {
         case .agreed(let suite, _, _, _): #expect(variant == 0 && suite.spi == 0x1234_5678)
         case .unacceptable(let spi):
             #expect(variant > 0)

@@ -18,6 +18,19 @@ package struct GatewaySession: Decodable, Sendable {
     package let acctSessionId: String
 }
 
+/// An IKE SA as `ipsec-gwctl sas` prints it.
+package struct GatewaySA: Decodable, Sendable {
+    package struct Child: Decodable, Sendable {
+        package let inboundSPI: String
+        package let encryption: String
+        package let remainingSeconds: UInt64
+    }
+    package let session: String
+    package let encryption: String
+    package let keyExchange: String
+    package let children: [Child]
+}
+
 /// A pool as `ipsec-gwctl pools` prints it.
 package struct GatewayPool: Decodable, Sendable {
     package let name: String

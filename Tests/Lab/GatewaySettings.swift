@@ -29,6 +29,7 @@ package struct GatewaySettings: Sendable {
         package var interface: String
         package var namespace: String?
         package var psk = GatewaySettings.psk
+        package var isEnabled = true
         package init(_ name: String, address: String, interface: String, namespace: String? = nil) {
             (self.name, self.address, self.interface, self.namespace) = (name, address, interface, namespace)
         }
@@ -74,6 +75,8 @@ package struct GatewaySettings: Sendable {
     /// Empty: the default proposals.
     package var ikeTransforms: [IKETransform] = []
     package var ipsecTransforms: [IPsecTransform] = []
+    /// ike-policy: ipsec-lifetime, seconds.
+    package var ipsecLifetime: Int?
     package var dpd = (interval: 30, maxRetries: 3)
     /// Prefixes of the gateway's ts-list; empty: no list.
     package var selectors: [String] = []
@@ -183,6 +186,7 @@ package struct GatewaySettings: Sendable {
         let keepAlive = keepAliveInterval.map { ", keep-alive-interval: \($0)" } ?? ""
         text += "      nat-traversal: { force: \(forcesEncapsulation)\(keepAlive) }\n"
         text += "      dpd: { interval: \(dpd.interval), max-retries: \(dpd.maxRetries) }\n"
+        if let ipsecLifetime { text += "      ipsec-lifetime: \(ipsecLifetime)\n" }
         if let cookieThreshold { text += "      half-open: { cookie-threshold: \(cookieThreshold) }\n" }
         var template: [String] = []
         if !ipsecTransforms.isEmpty { template.append("ipsec-transform: [\(list(ipsecTransforms.count))]") }
@@ -220,6 +224,7 @@ package struct GatewaySettings: Sendable {
         if let beside {
             text += """
                   \(beside.name):
+                    admin-state: \(beside.isEnabled ? "enable" : "disable")
                     ike-policy: 1
                     tunnel-group: 1
                     default-tunnel-template: 1

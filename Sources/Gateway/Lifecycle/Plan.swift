@@ -120,7 +120,7 @@ struct Plan: Sendable {
         }
     }
 
-    private static func identity(of address: IPAddress) -> IdentificationPayload {
+    static func identity(of address: IPAddress) -> IdentificationPayload {
         IdentificationPayload(type: address.family == .ipv4 ? .ipv4Address : .ipv6Address, data: address.octets)
     }
 }

@@ -47,6 +47,11 @@ enum Startup {
                 "no masquerade for \(pool): hosts of the LAN need a route back to it through this host, or: \(command)",
                 metadata: ["event": "no-masquerade", "pool": "\(pool)"])
         }
+        if ShortLifetimes.current != nil {
+            logger.warning(
+                "\(ShortLifetimes.variable) is set: SAs live shorter than configured, which is for tests alone; unset it",
+                metadata: ["event": "short-lifetimes"])
+        }
         do throws(SystemError) {
             try ProcessHardening.forbidDumps()
             _ = try ProcessHardening.raiseFileLimit(to: 65_536)

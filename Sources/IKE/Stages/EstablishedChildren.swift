@@ -26,7 +26,7 @@ extension Established {
         let exchange = try ChildExchange.begin(
             request, messageID: id,
             terms: ChildMeasure(
-                transforms: profile.childTransforms(for: grant), local: old?.localSelectors ?? profile.localSelectors(for: grant),
+                transforms: newest.childTransforms(for: grant), local: old?.localSelectors ?? newest.localSelectors(for: grant),
                 remote: old?.remoteSelectors ?? grant.selectors, supersedes: old?.inboundSPI),
             entropy: channel.entropy)
         // Both sides replace one Child SA: answered as usual, and weighed when our own exchange is answered (section 2.8.1).
@@ -59,8 +59,8 @@ extension Established {
     ) -> ChildSA {
         ChildSA(
             inboundSPI: inboundSPI, outboundSPI: suite.spi, suite: suite, localSelectors: local, remoteSelectors: remote,
-            lifetime: suite.lifetime ?? profile.policy.ipsecLifetime,
-            soft: Lifetimes.traffic(suite.suite, packets: profile.packetLifetime, entropy: channel.entropy), grant: grant, local: channel.local,
+            lifetime: suite.lifetime ?? newest.policy.ipsecLifetime,
+            soft: Lifetimes.traffic(suite.suite, packets: newest.packetLifetime, entropy: channel.entropy), grant: grant, local: channel.local,
             remote: channel.remote,
             peerBehindNAT: channel.nat.peerBehindNAT, isEncapsulated: channel.nat.needsEncapsulation(profile.policy))
     }
@@ -130,7 +130,8 @@ extension Established {
     /// Asks the client for a Child SA in the place of the one whose time has come.
     private mutating func askForChild(inboundSPI spi: UInt32?, at now: Instant, into outputs: inout [Output]) {
         let lost = lostChild
-        guard let old = lost ?? children.aging?.sa else {
+        let aging = children.aging
+        guard let old = lost ?? aging?.sa else {
             if let spi { outputs.append(.remove(inboundSPI: spi)) }
             return
         }
@@ -141,7 +142,8 @@ extension Established {
             children.postpone(old.inboundSPI, until: later)
             return armChildren(at: now)
         }
-        let offers = Offers.esp(current: old.suite, allowing: profile.childTransforms(for: grant), isShy: isWindows)
+        let isOutdated = lost == nil && aging?.isOutdated == true
+        let offers = Offers.esp(current: old.suite, allowing: newest.childTransforms(for: grant), isShy: isWindows, isOutdated: isOutdated)
         do throws(CryptoError) {
             var ours = try OurChildExchange(replacing: old, fromScratch: lost != nil, offers: offers, entropy: channel.entropy)
             ours.inboundSPI = spi
@@ -160,7 +162,7 @@ extension Established {
         switch answer {
         case .refused(let notifies): refused(ours, notifies, at: now, into: &outputs)
         case .accepted(let accepted):
-            switch ours.measure(accepted, allowing: profile.childTransforms(for: grant)) {
+            switch ours.measure(accepted) {
             case .unacceptable(let outboundSPI):
                 giveUp(ours, retryAt: nil, at: now, into: &outputs)
                 if let outboundSPI { closeUnused(spi, outboundSPI: outboundSPI, at: now, into: &outputs) }
