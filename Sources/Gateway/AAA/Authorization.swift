@@ -73,6 +73,7 @@ struct Authorization: Sendable {
         gateway.interface = found.device
         gateway.interfaceKey = found.key
         gateway.prefixes = found.prefixes
+        gateway.ownAddresses = found.ownAddresses
     }
 
     /// Alc-IPsec-Tunnel-Template-Id, and -SA-Replay-Window, which belongs there. Returns the template's transforms, if it is another.

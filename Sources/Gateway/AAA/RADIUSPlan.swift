@@ -95,7 +95,20 @@ struct GatewayAAA: Sendable {
     var nas: NASDescription
     /// NAS-Port-Id, such as `tunnel-1.public:100`.
     var portID: String?
-    var named = NamedSettings()
+    var named: NamedSettings
+
+    init(_ gateway: GatewayConfiguration, address: IPAddress, _ configuration: Configuration) {
+        let radius = configuration.radius
+        if let policy = radius.authenticationPolicies.first(where: { $0.name == gateway.authenticationPolicy }) {
+            authentication = (policy.serverPolicy, policy.password?.value, IncludedAttributes(policy.attributes))
+        }
+        if let policy = radius.accountingPolicies.first(where: { $0.name == gateway.accountingPolicy }) {
+            accounting = (policy.serverPolicy, policy.updateInterval, policy.updateJitter, AccountingAttribute.selected(policy.attributes))
+        }
+        nas = NASDescription(identifier: configuration.system.name ?? Machine.hostName, address: configuration.system.address ?? address)
+        portID = gateway.sap
+        named = NamedSettings(configuration)
+    }
 }
 
 /// What a RADIUS server may name in an Access-Accept, as the configuration has it.
@@ -107,20 +120,19 @@ struct NamedSettings: Sendable {
         let key: String
         let device: String
         let prefixes: [IPPrefix]
+        let ownAddresses: [IPAddress]
     }
 
-    var interfaces: [Interface] = []
-    var templates: [Int: SessionTemplate] = [:]
-    var selectors: [String: TrafficSelectorList] = [:]
-    var pools: [PoolName] = []
-
-    init() {}
+    let interfaces: [Interface]
+    let templates: [Int: SessionTemplate]
+    let selectors: [String: TrafficSelectorList]
+    let pools: [PoolName]
 
     init(_ configuration: Configuration) {
         interfaces = configuration.interfaces.map {
             Interface(
                 service: $0.name.service, serviceID: $0.serviceID, name: $0.name.interface, key: $0.name.description, device: $0.device,
-                prefixes: $0.addresses.map(\.prefix))
+                prefixes: $0.addresses.map(\.prefix), ownAddresses: $0.addresses.map(\.address))
         }
         templates = configuration.templates
         selectors = configuration.trafficSelectorLists

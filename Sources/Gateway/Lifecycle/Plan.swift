@@ -6,6 +6,8 @@ import IKE
 import IKEMessages
 import LinuxIO
 import PKI
+import RADIUS
+import StateStore
 import Wire
 
 /// A configuration turned into what the parts of the daemon are built from: addresses looked up, secrets read, identities made.
@@ -18,6 +20,12 @@ struct Plan: Sendable {
     let systemName: String
     /// Shards of the IKE engine.
     let shards: Int
+    let radius: RADIUSPlan
+    /// Who we are to RADIUS servers, where a gateway has nothing of its own.
+    let nas: NASDescription
+    /// nil: nobody is listened to. The port is opened at start.
+    let dynamicAuthorization: (settings: DynamicAuthorization.Settings, port: UInt16)?
+    let spool: SpoolSettings
 
     /// Certificates as they were read; an error among their problems stops it.
     init(_ configuration: Configuration, _ certificates: CertificateInventory) throws(StartupError) {
@@ -52,6 +60,29 @@ struct Plan: Sendable {
             access: ManagementServer.SocketAccess(group: management.socketGroup, mode: management.socketMode), metrics: management.metrics)
         systemName = configuration.system.name ?? Machine.hostName
         shards = min(8, max(1, cores - 1))
+        radius = try RADIUSPlan(configuration)
+        let size = Int(clamping: management.accountingSpool.maximumSize)
+        spool = SpoolSettings(
+            maximumSize: size, whenFull: management.accountingSpool.whenFull == .refuseLogins ? .refuseLogins : .dropOldestInterim)
+        nas = NASDescription(identifier: systemName, address: configuration.system.address ?? gateways.values.map(\.address).min())
+        dynamicAuthorization = try Self.dynamicAuthorization(configuration, nas: nas)
+    }
+
+    private static func dynamicAuthorization(
+        _ configuration: Configuration, nas: NASDescription
+    ) throws(StartupError) -> (settings: DynamicAuthorization.Settings, port: UInt16)? {
+        guard let asked = configuration.radius.dynamicAuthorization else { return nil }
+        var clients: [DynamicAuthorization.Client] = []
+        for server in configuration.radius.servers where server.acceptsCoA {
+            let settings = try server.settings()
+            clients.append(DynamicAuthorization.Client(name: settings.name, address: settings.address, secret: settings.secret))
+        }
+        var settings = DynamicAuthorization.Settings(clients: clients, nas: nas)
+        settings.eventTimestampWindow = asked.eventTimestampWindow
+        settings.requiresEventTimestamp = asked.requiresEventTimestamp
+        settings.requiresMessageAuthenticator = asked.requiresMessageAuthenticator
+        settings.isStrictAboutIdentification = asked.isStrictAboutIdentification
+        return (settings, asked.port)
     }
 
     var policies: [IPAddress: IKEPolicy] { gateways.mapValues(\.profile.policy) }
@@ -93,7 +124,10 @@ struct Plan: Sendable {
         return GatewayRuntime(
             name: gateway.name, address: address, profile: profile, sharedKey: gateway.preSharedKey?.value, certificates: certificates,
             choosesIdentity: gateway.identity == .auto, template: gateway.template.template, service: gateway.interface.service,
-            interface: interface?.device ?? gateway.interface.interface, interfaceKey: gateway.interface.description, pools: pools,
+            serviceID: interface?.serviceID ?? 0,
+            interface: interface?.device ?? gateway.interface.interface, interfaceKey: gateway.interface.description,
+            prefixes: interface?.addresses.map(\.prefix) ?? [], ownAddresses: interface?.addresses.map(\.address) ?? [],
+            aaa: GatewayAAA(gateway, address: address, configuration), pools: pools,
             uniqueness: gateway.uniqueness,
             maximumSessionsPerUser: gateway.maximumSessionsPerUser ?? 0, sessionLimitAction: gateway.sessionLimitAction)
     }

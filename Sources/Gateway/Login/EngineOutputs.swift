@@ -113,8 +113,9 @@ extension IKEEngine {
     private func end(_ reason: ClosingReason, _ entry: Entry) {
         count("ended-\(reason.rawValue)")
         settle(entry)
+        let (id, sessions, aaa) = (entry.id, environment.sessions, environment.aaa)
+        if entry.gateway.aaa.authentication != nil { then(entry) { await aaa.abandon(id) } }
         guard entry.hasSession else { return }
-        let (id, sessions) = (entry.id, environment.sessions)
         then(entry) { await sessions.end(id, reason) }
     }
 

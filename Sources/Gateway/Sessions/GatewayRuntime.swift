@@ -24,6 +24,8 @@ struct GatewayRuntime: Sendable {
     var interfaceKey: String
     /// Those of the private interface: addresses that a RADIUS server gives lie within them (features.md X-8).
     var prefixes: [IPPrefix]
+    /// The gateway's own addresses there.
+    var ownAddresses: [IPAddress]
     var aaa: GatewayAAA
     /// Local address assignment (features.md ADDR-4); without a pool there are no addresses of the family here.
     var pools: [AddressFamily: PoolName]
@@ -36,5 +38,18 @@ struct GatewayRuntime: Sendable {
     var identity: IdentificationPayload {
         guard choosesIdentity, profile.policy.signs, let entry = certificates.own?.entries.first else { return profile.identity }
         return entry.identity(wanted: nil) ?? profile.identity
+    }
+
+    func hasPrefix(of address: IPAddress) -> Bool { prefixes.contains { $0.contains(address) } }
+
+    /// Names the addresses of the private interface that RADIUS servers give.
+    var givenName: PoolName { PoolName(server: "radius", pool: interfaceKey) }
+
+    /// A RADIUS server has a word in every login by PSK or certificate (features.md AUTH-3, AUTH-7).
+    var authorizesByRADIUS: Bool {
+        switch profile.policy.authentication.method {
+        case .pskRADIUS, .certificateRADIUS, .autoEAPRADIUS: true
+        case .psk, .certificate, .eap, .autoEAP: false
+        }
     }
 }
