@@ -147,7 +147,7 @@ let package = Package(
             name: "AddressAssignmentTests", dependencies: ["AddressAssignment", "GatewayTesting", "Wire"], swiftSettings: tests),
         .testTarget(name: "PKITests", dependencies: ["COpenSSL", "GatewayCrypto", "GatewayTesting", "PKI", "Wire"], swiftSettings: tests),
         .testTarget(
-            name: "RADIUSTests", dependencies: ["GatewayCrypto", "RADIUS", "Wire"], exclude: ["Vectors/make-vectors.py"],
+            name: "RADIUSTests", dependencies: ["COpenSSL", "GatewayCrypto", "GatewayTesting", "RADIUS", "Wire"], exclude: ["Vectors/make-vectors.py"],
             swiftSettings: tests),
         .testTarget(name: "StateStoreTests", dependencies: ["StateStore", "Wire"], swiftSettings: tests),
         .testTarget(

@@ -32,7 +32,7 @@ enum Dictionary {
 
 /// A reply as a server sends it.
 func reply(
-    _ code: RADIUSCode, _ identifier: UInt8 = 9, to request: [UInt8] = vector, _ attributes: [RADIUSAttribute], secret: Secret<[UInt8]> = secret,
+    _ code: RADIUSCode, _ attributes: [RADIUSAttribute], identifier: UInt8 = 9, to request: [UInt8] = vector, secret: Secret<[UInt8]> = secret,
     signed: Bool? = nil
 ) throws -> [UInt8] {
     try #require(Dictionary.isLoaded)

@@ -22,7 +22,7 @@ package enum RADIUSError: Error, Equatable, Sendable {
     /// An attribute shorter than its own header or past the end of the packet (threats.md C2).
     case badAttributeLength
     case tooManyAttributes
-    /// The same inside a Vendor-Specific attribute of a vendor whose attributes we use.
+    /// `badAttributeLength` inside a Vendor-Specific attribute of a vendor whose attributes we use.
     case badVendorAttribute
     case unknownCode
 
@@ -35,6 +35,17 @@ package enum RADIUSError: Error, Equatable, Sendable {
     case badMessageAuthenticator
     /// An MS-MPPE key of a wrong length, with a wrong salt, or that does not decrypt (RFC 2548 section 2.4).
     case badKey
+}
+
+extension RADIUSError {
+    /// Whether the packet is known to be the server's all the same: it then ends the login with this cause. Everything else is dropped, as if
+    /// it had not come (RFC 2865 section 3).
+    package var isServersDoing: Bool {
+        switch self {
+        case .badVendorAttribute, .badKey, .library: true
+        default: false
+        }
+    }
 }
 
 extension RADIUSError: CustomStringConvertible {

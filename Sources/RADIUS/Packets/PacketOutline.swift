@@ -20,10 +20,12 @@ struct PacketOutline: Sendable {
     /// Where the Message-Authenticator's value begins.
     private(set) var messageAuthenticator: Int?
     private(set) var hasEAPMessage = false
+    /// What is wrong inside an attribute: told only once the packet is known to be the server's, so that nobody else can end a login with it.
+    private(set) var contentError: RADIUSError?
     /// The salts of MS-MPPE keys.
     private var salts: Set<[UInt8]> = []
 
-    /// Throws what RADIUSError lists under octets, `.badMessageAuthenticator` and `.badKey`.
+    /// Throws what RADIUSError lists under octets, and `.badMessageAuthenticator`.
     init(parsing datagram: [UInt8]) throws(RADIUSError) {
         guard datagram.count >= Self.lengths.lowerBound else { throw .truncated }
         let length = Int(datagram[2]) << 8 | Int(datagram[3])
@@ -62,7 +64,12 @@ struct PacketOutline: Sendable {
             guard value.count == 16, messageAuthenticator == nil else { throw .badMessageAuthenticator }
             messageAuthenticator = value.lowerBound
         case .eapMessage: hasEAPMessage = true
-        case .vendorSpecific: try checkVendor(value)
+        case .vendorSpecific:
+            do {
+                try checkVendor(value)
+            } catch {
+                contentError = contentError ?? error
+            }
         default: return
         }
     }

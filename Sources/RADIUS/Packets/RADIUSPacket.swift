@@ -69,6 +69,10 @@ extension RADIUSPacket {
             // RFC 2865 section 5.2: padded to a multiple of 16, at most 128
             guard count <= 128, attribute.value.last != 0 else { throw .valueTooLong(.userPassword) }
             return 2 + (count + 15) / 16 * 16
+        case .msMPPESendKey, .msMPPERecvKey:
+            // RFC 2548 section 2.4: salt, length, padding to a multiple of 16
+            guard count <= 224 else { throw .valueTooLong(attribute.type) }
+            return 10 + (count + 16) / 16 * 16
         default:
             guard count <= attribute.type.maximumLength else { throw .valueTooLong(attribute.type) }
             return count + (attribute.type.vendor == 0 ? 2 : 8)
@@ -90,6 +94,7 @@ extension RADIUSPacket {
         guard !outline.code.isReply || request?.count == 16 else { throw .badAuthenticator }
         try outline.checkMessageAuthenticator(secret: secret, request: request, isRequired: requiresMessageAuthenticator)
         try outline.checkAuthenticator(secret: secret, request: request)
+        if let error = outline.contentError { throw error }
         let decoded = try LibRADIUS.decode(outline, request: request, secret: secret)
         code = outline.code
         identifier = outline.identifier
