@@ -23,7 +23,7 @@ package struct Netlink: ~Copyable {
     }
 
     package init() throws(SystemError) {
-        self = try Netlink(.route)
+        try self.init(.route)
     }
 
     init(_ subsystem: Subsystem) throws(SystemError) {

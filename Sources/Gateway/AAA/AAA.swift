@@ -180,7 +180,7 @@ actor AAA {
     private static func failure(_ cause: String) -> EAPAnswer { .failure(nil, cause: cause, isRejection: false) }
 
     private static func rejection(_ server: String, _ text: String?) -> String {
-        "RADIUS server \(server) rejects it" + (text.map { ": \(EventLog.escaped($0))" } ?? "")
+        "RADIUS server \(server) rejects it" + (text.map { ": \(EscapedText.shown($0))" } ?? "")
     }
 
     /// An IPv4 address, or an IPv6 /64: what one sender can have.

@@ -1,4 +1,5 @@
 import AddressAssignment
+import Config
 import ESP
 import GatewayCrypto
 import IKE

@@ -1,6 +1,6 @@
 import FoundationEssentials
 import IKE
-import ManagementAPI
+package import ManagementAPI
 import RADIUS
 import Wire
 
@@ -42,7 +42,7 @@ extension AuthorizationReport {
             idleTimeoutSeconds: Self.seconds(session.limits.idle), interimIntervalSeconds: Self.seconds(session.interimInterval),
             filter: accept.filterID, portLimit: accept.portLimit.map(Int.init), lifetimeSeconds: Self.seconds(accept.saLifetime),
             pfsGroup: accept.pfsGroup.map { AlgorithmNames.keyExchange($0) },
-            algorithms: Array(Set(transforms.flatMap { AlgorithmNames.names($0) })).sorted(), replayWindow: accept.replayWindow,
+            algorithms: Array(Set(transforms.flatMap { AlgorithmNames.names(of: $0) })).sorted(), replayWindow: accept.replayWindow,
             dns: (authorization.dns ?? []).map(\.description), routes: authorization.terms.clientNetworks.map(\.description))
     }
 

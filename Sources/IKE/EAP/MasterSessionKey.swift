@@ -1,4 +1,4 @@
-import GatewayCrypto
+package import GatewayCrypto
 
 /// The MSK that an EAP method made, RFC 3748 section 7.10: wiped with its last owner, never printed.
 package final class MasterSessionKey: Sendable {
