@@ -151,7 +151,7 @@ let package = Package(
             swiftSettings: tests),
         .testTarget(name: "StateStoreTests", dependencies: ["StateStore", "Wire"], swiftSettings: tests),
         .testTarget(
-            name: "DatapathTests", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "PacketFixtures", "Wire"],
+            name: "DatapathTests", dependencies: ["Datapath", "ESP", "GatewayCrypto", "GatewayTesting", "LinuxIO", "PacketFixtures", "Wire"],
             swiftSettings: tests),
         .testTarget(
             name: "ConfigTests", dependencies: ["AddressAssignment", "Config", "ESP", "GatewayCrypto", "GatewayTesting", "IKE", "Wire"],

@@ -1,5 +1,5 @@
-import GatewayTesting
 import ESP
+import GatewayTesting
 import IKE
 import IKEMessages
 import Testing
@@ -12,18 +12,20 @@ struct PlacementTests {
     private static let (first, second, third) = (IPAddress(v4: 0xc000_0201), IPAddress(v4: 0xc000_0202), IPAddress(v4: 0xc000_0203))
 
     private func gateways(_ places: [String: IPAddress], choosesIdentity: Bool = false) -> [IPAddress: GatewayRuntime] {
-        Dictionary(uniqueKeysWithValues: places.map { name, address in
-            var profile = Pair.profile()
-            profile.name = name
-            if choosesIdentity { profile.identity = Plan.identity(of: address) }
-            return (
-                address,
-                GatewayRuntime(
-                    name: name, address: address, profile: profile, certificates: GatewayCertificates(), choosesIdentity: choosesIdentity,
-                    template: TunnelTemplate(id: 1), service: "home", interface: "priv0", interfaceKey: "home/priv0", pools: [:], uniqueness: .replace,
-                    maximumSessionsPerUser: 0, sessionLimitAction: .reject)
-            )
-        })
+        Dictionary(
+            uniqueKeysWithValues: places.map { name, address in
+                var profile = Pair.profile()
+                profile.name = name
+                if choosesIdentity { profile.identity = Plan.identity(of: address) }
+                return (
+                    address,
+                    GatewayRuntime(
+                        name: name, address: address, profile: profile, certificates: GatewayCertificates(), choosesIdentity: choosesIdentity,
+                        template: TunnelTemplate(id: 1), service: "home", interface: "priv0", interfaceKey: "home/priv0", pools: [:],
+                        uniqueness: .replace,
+                        maximumSessionsPerUser: 0, sessionLimitAction: .reject)
+                )
+            })
     }
 
     private func names(_ placement: Placement) -> [IPAddress: String] { placement.served.mapValues(\.name) }

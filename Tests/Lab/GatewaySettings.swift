@@ -88,6 +88,10 @@ package struct GatewaySettings: Sendable {
     package var dscp: Int?
     /// tunnel-group: reassembly
     package var reassembles = true
+    /// reassembly: max-wait-time, milliseconds
+    package var reassemblyTime = 2000
+    /// propagate-pmtu
+    package var propagatesPathMTU: Bool?
     package var workers = 2
     package var forcesEncapsulation = true
     /// ikev2-fragment: mtu
@@ -121,7 +125,7 @@ package struct GatewaySettings: Sendable {
             """
         if let metrics { text += "  metrics: { address: \(metrics.address), port: \(metrics.port) }\n" }
         text += """
-            tunnel-group: { 1: { workers: \(workers)\(reassembles ? ", reassembly: { max-wait-time: 2000 }" : "") } }
+            tunnel-group: { 1: { workers: \(workers)\(reassembles ? ", reassembly: { max-wait-time: \(reassemblyTime) }" : "") } }
             service:
               home: { id: 1, interface: { \(Self.interfaceName): { address: [10.99.0.1/24\(pool6 == nil ? "" : ", \"2001:db8:99::1/64\"")] } } }
 
@@ -192,6 +196,7 @@ package struct GatewaySettings: Sendable {
         if !ipsecTransforms.isEmpty { template.append("ipsec-transform: [\(list(ipsecTransforms.count))]") }
         if let ipMTU { template.append("ip-mtu: \(ipMTU)") }
         if let encapsulatedMTU { template.append("encapsulated-ip-mtu: \(encapsulatedMTU)") }
+        if let propagatesPathMTU { template.append("propagate-pmtu: \(propagatesPathMTU)") }
         if let dscp { template.append("dscp: \(dscp)") }
         if clearsDF { template.append("clear-df-bit: true") }
         text += "  tunnel-template: { 1: { \(template.joined(separator: ", ")) } }\n"

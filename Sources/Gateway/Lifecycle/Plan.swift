@@ -16,6 +16,8 @@ struct Plan: Sendable {
     let datapath: Datapath.Settings
     /// ESP without UDP, or outer fragments of our own size: CAP_NET_RAW is asked for.
     let needsRawSockets: Bool
+    /// `reassembly.max-wait-time`, the longest of all tunnel-groups; nil: outer fragments are dropped.
+    let reassemblyTime: Duration?
     let management: ManagementServer.Settings
     let systemName: String
     /// Shards of the IKE engine.
@@ -52,7 +54,9 @@ struct Plan: Sendable {
         needsRawSockets = gateways.values.contains { !$0.profile.policy.natTraversal.force || $0.template.encapsulatedIPMTU != nil }
         // Open where they may be, so that a reload can begin to use them
         datapath.opensRawSockets = needsRawSockets || (try? Capability.missing(of: [.netRaw]))?.isEmpty == true
-        datapath.reassembles = configuration.tunnelGroups.contains { $0.reassemblyTimeout != nil }
+        reassemblyTime = configuration.tunnelGroups.compactMap(\.reassemblyTimeout).max()
+        datapath.reassembles = reassemblyTime != nil
+        datapath.reservesListenerPorts = OuterLinks.masquerade
         self.datapath = datapath
         let management = configuration.management
         self.management = ManagementServer.Settings(
@@ -85,6 +89,7 @@ struct Plan: Sendable {
         return (settings, asked.port)
     }
 
+    var families: Set<AddressFamily> { Set(gateways.keys.map(\.family)) }
     var policies: [IPAddress: IKEPolicy] { gateways.mapValues(\.profile.policy) }
 
     private static func interfaces(_ configuration: Configuration) throws(StartupError) -> [InterfaceSettings] {

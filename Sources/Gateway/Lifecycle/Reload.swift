@@ -78,6 +78,11 @@ extension Gateway {
         await parts.accounting.configure(plan.radius, nas: plan.nas, spool: plan.spool)
         if let settings = plan.dynamicAuthorization?.settings { await parts.dynamicAuthorization?.configure(settings) }
         parts.door.notify(.limits(placement.served.mapValues(\.profile.policy)))
+        if let time = plan.reassemblyTime, self.plan.reassemblyTime != nil {
+            report += outerReassembly.apply(time, families: self.plan.families).map { text in
+                ReloadProblem(severity: .warning, file: next.file, line: 1, column: 1, key: "tunnel-group", message: text)
+            }
+        }
         current.withLock { $0 = next }
         let warning = next.pki.certificateExpiration
         await expiry.use(lead: warning.before, repetition: warning.repetition, certificates.watched, at: .now)

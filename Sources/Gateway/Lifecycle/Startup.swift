@@ -53,6 +53,12 @@ enum Startup {
                 "\(ShortLifetimes.variable) is set: SAs live shorter than configured, which is for tests alone; unset it",
                 metadata: ["event": "short-lifetimes"])
         }
+        for text in OuterLinks.open(plan) { logger.warning("\(text)", metadata: ["event": "outer-link-open"]) }
+        if plan.datapath.reservesListenerPorts {
+            logger.notice(
+                "this machine gives packets other sources: clients' UDP packets from ports 500 and 4500 to public addresses are dropped",
+                metadata: ["event": "listener-ports-reserved"])
+        }
         do throws(SystemError) {
             try ProcessHardening.forbidDumps()
             _ = try ProcessHardening.raiseFileLimit(to: 65_536)

@@ -113,7 +113,7 @@ struct Established: ~Copyable, Sendable {
 
     /// Nothing of what stands changes; what is made from now on is made so.
     private mutating func renew(_ profile: GatewayProfile) {
-        if profile.childTransforms != newest.childTransforms { children.outdate() }
+        if profile.childTransforms(for: grant) != newest.childTransforms(for: grant) { children.outdate() }
         if profile.policy.transforms != newest.policy.transforms { isOutdated = true }
         newest = profile
         // Whether ESP goes inside UDP was settled with the client in IKE_SA_INIT (features.md X-9).

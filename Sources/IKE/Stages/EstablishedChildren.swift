@@ -136,7 +136,7 @@ extension Established {
             return
         }
         lostChild = nil
-        let later = now + Lifetimes.retry(entropy: channel.entropy)
+        let later = again(aging?.sa.inboundSPI, at: now)
         guard let spi, children.hasRoomToReplace else {
             if let spi { outputs.append(.remove(inboundSPI: spi)) }
             children.postpone(old.inboundSPI, until: later)
@@ -169,7 +169,7 @@ extension Established {
             case .agreed(let suite, let secret, let local, let remote):
                 // Deleted before we heard of it.
                 guard !ours.deleted.contains(ChildTable.octets(suite.spi)) else {
-                    return giveUp(ours, retryAt: now + Lifetimes.retry(entropy: channel.entropy), at: now, into: &outputs)
+                    return giveUp(ours, retryAt: again(ours.replaces, at: now), at: now, into: &outputs)
                 }
                 // Section 2.8.1: of two that were made for one, that with the lowest of the four nonces is closed by whoever made it.
                 if let rival = ours.rival, Nonces.loses(Nonces.lowest(ours.nonce, accepted.nonce.octets), to: rival.lowestNonce) {
@@ -196,7 +196,7 @@ extension Established {
             }
         }
         if notifies.contains(.temporaryFailure) {
-            return giveUp(ours, retryAt: now + Lifetimes.retry(entropy: channel.entropy), at: now, into: &outputs)
+            return giveUp(ours, retryAt: again(ours.replaces, at: now), at: now, into: &outputs)
         }
         giveUp(ours, retryAt: nil, at: now, into: &outputs)
         guard notifies.contains(.childSANotFound), let old, children.remove(old.sa.inboundSPI) != nil else { return }
@@ -204,6 +204,11 @@ extension Established {
         outputs.append(.remove(inboundSPI: old.sa.inboundSPI))
         if old.replaced == nil, ours.rival == nil { lostChild = old.sa }
         armChildren(at: now)
+    }
+
+    /// When to try again to replace a Child SA.
+    private borrowing func again(_ inboundSPI: UInt32?, at now: Instant) -> Instant {
+        Lifetimes.retry(before: inboundSPI.flatMap { children[$0]?.lifetimeEnd }, at: now, entropy: channel.entropy)
     }
 
     /// Our exchange came to nothing; what it was to replace stays until `retryAt`, or until its lifetime ends.
@@ -220,7 +225,7 @@ extension Established {
     ) {
         let child = agreed.child
         guard done else {
-            giveUp(ours, retryAt: now + Lifetimes.retry(entropy: channel.entropy), at: now, into: &outputs)
+            giveUp(ours, retryAt: again(ours.replaces, at: now), at: now, into: &outputs)
             return closeUnused(child.inboundSPI, outboundSPI: child.outboundSPI, at: now, into: &outputs)
         }
         let origin = ours.replaces.map {

@@ -55,7 +55,7 @@ extension Established {
     }
 
     private mutating func postponeRekey(at now: Instant) {
-        channel.deadlines[.rekey] = now + Lifetimes.retry(entropy: channel.entropy)
+        channel.deadlines[.rekey] = Lifetimes.retry(before: channel.deadlines[.ageOut], at: now, entropy: channel.entropy)
     }
 
     mutating func rekeyAnswered(_ payloads: [Payload], at now: Instant, into outputs: inout [Output]) {
