@@ -6,7 +6,7 @@ package struct CharonConnection: Sendable {
     package enum Role: Sendable {
         /// Asks for inner addresses (`vips`).
         case initiator
-        /// Hands them out of a pool, as prefix.
+        /// Hands them out of a pool, as prefix; `radius`: as the RADIUS server says.
         case responder(pool: String)
     }
 
@@ -69,7 +69,7 @@ package struct CharonConnection: Sendable {
         }
         text += "}\npools {\n"
         for connection in connections {
-            if case .responder(let pool) = connection.role { text += "  pool-\(connection.name) { addrs = \(pool)\n }\n" }
+            if case .responder(let pool) = connection.role, pool != "radius" { text += "  pool-\(connection.name) { addrs = \(pool)\n }\n" }
         }
         return text + "}\n"
     }
@@ -82,8 +82,8 @@ package struct CharonConnection: Sendable {
         case .initiator:
             lines.append("remote_addrs = \(remoteAddress)")
             if !virtualAddresses.isEmpty { lines.append("vips = \(virtualAddresses.joined(separator: ","))") }
-        case .responder:
-            lines.append("pools = pool-\(name)")
+        case .responder(let pool):
+            lines.append("pools = \(pool == "radius" ? pool : "pool-\(name)")")
         }
         var own = identity.map { "\n      id = \($0)" } ?? ""
         if let certificate { own += "\n      certs = \(certificate)" }

@@ -1,6 +1,8 @@
+import GatewayCrypto
 import GatewayTesting
 import Lab
 import PKI
+import Testing
 
 /// What scenarios with a RADIUS server have in common: its certificate, and clients by EAP.
 extension LabCertificates {
