@@ -157,7 +157,12 @@ let package = Package(
             ],
             swiftSettings: tests),
         .testTarget(
-            name: "GatewayTests", dependencies: ["Config", "Gateway", "GatewayCrypto", "GatewayTesting", "PKI", "Wire"], swiftSettings: tests),
+            name: "GatewayTests",
+            dependencies: [
+                "Config", "Gateway", "GatewayCrypto", "GatewayTesting", "PKI", "Wire", .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: tests),
         .testTarget(
             name: "RoadWarriorTests",
             dependencies: [

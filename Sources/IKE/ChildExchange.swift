@@ -53,7 +53,7 @@ struct ChildExchange: ~Copyable, Sendable {
 }
 
 /// What a CREATE_CHILD_SA request is measured by.
-struct ChildTerms {
+struct ChildMeasure {
     let transforms: [IPsecTransform]
     /// TSr and TSi at the most.
     let local: [TrafficSelector]
@@ -64,7 +64,7 @@ struct ChildTerms {
 extension ChildExchange {
     /// Takes a request up, or throws what it is refused with.
     static func begin(
-        _ request: CreateChildSARequest, messageID: UInt32, terms: ChildTerms, entropy: any Entropy
+        _ request: CreateChildSARequest, messageID: UInt32, terms: ChildMeasure, entropy: any Entropy
     ) throws(ExchangeError) -> ChildExchange {
         guard let initiator = request.initiatorSelectors, let responder = request.responderSelectors else { throw .invalidSyntax }
         guard

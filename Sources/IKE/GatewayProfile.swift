@@ -28,16 +28,7 @@ package struct GatewayProfile: Sendable {
 
     /// TSr as far as we allow it.
     var localSelectors: [TrafficSelector] {
-        guard let selectors else { return [.all(.ipv4), .all(.ipv6)] }
-        return selectors.local.map {
-            TrafficSelector(ipProtocol: $0.ipProtocol, startPort: $0.ports.lowerBound, endPort: $0.ports.upperBound, addresses: $0.addresses)
-        }
-    }
-
-    /// The same in the families of the assigned addresses (features.md TS-5).
-    func localSelectors(for grant: AddressGrant) -> [TrafficSelector] {
-        let families = Set(grant.addresses.map(\.family))
-        return localSelectors.filter { families.contains($0.addresses.family) }
+        selectors?.trafficSelectors ?? [.all(.ipv4), .all(.ipv6)]
     }
 
     var liveness: RetransmissionSchedule {

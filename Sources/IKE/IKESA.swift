@@ -8,13 +8,14 @@ package import Wire
 //   Initiation ──> AwaitingKeys ──> AwaitingAuth ──ask(peer)──> AwaitingPeer ──ask(address)──> AwaitingAddress
 //   (IKE_SA_INIT)  (IKE_AUTH yet    (keys are            (the AUTH value is                     │ ask(childSPI)
 //                   to come)         there)               verified here)                        v
-//   (a certificate of ours: AwaitingSignature ──ask(signature)── stands between AwaitingPeer and AwaitingAddress)
+//   (a certificate of ours: AwaitingSignature ──ask(signature)── stands after AwaitingPeer)
+//   (EAP: AwaitingEAP ──ask(eap)──, as often as it takes, then AwaitingFinalAuth, where AUTH is verified, stand before AwaitingAddress)
 //                                            Established <── installed ── AwaitingInstall <── install
 //                                                 │  Delete, dead peer, lifetime, operator
 //                                                 v
 //                                             Deleting ──> closed           Lingering: repeats a last response, then closed
 //
-// EAP and RADIUS will be further answers to ask(peer); rekeys are further exchanges of `Established`.
+// RADIUS is an answer to ask(eap) and to ask(address); rekeys are further exchanges of `Established`.
 
 /// The IKE SA of one client, from its IKE_SA_INIT through every rekey; RFC 7296. A pure state machine.
 package struct IKESA: ~Copyable, Sendable {
@@ -27,6 +28,8 @@ package struct IKESA: ~Copyable, Sendable {
         case awaitingAuth(AwaitingAuth)
         case awaitingPeer(AwaitingPeer)
         case awaitingSignature(AwaitingSignature)
+        case awaitingEAP(AwaitingEAP)
+        case awaitingFinalAuth(AwaitingFinalAuth)
         case awaitingAddress(AwaitingAddress)
         case awaitingInstall(AwaitingInstall)
         case established(Established)
@@ -76,6 +79,8 @@ package struct IKESA: ~Copyable, Sendable {
         case .awaitingAuth(let stage): stage.login.channel.nextDeadline
         case .awaitingPeer(let stage): stage.login.channel.nextDeadline
         case .awaitingSignature(let stage): stage.login.channel.nextDeadline
+        case .awaitingEAP(let stage): stage.login.channel.nextDeadline
+        case .awaitingFinalAuth(let stage): stage.login.channel.nextDeadline
         case .awaitingAddress(let stage): stage.login.channel.nextDeadline
         case .awaitingInstall(let stage): stage.login.channel.nextDeadline
         case .established(let stage): stage.nextDeadline
@@ -110,6 +115,8 @@ package struct IKESA: ~Copyable, Sendable {
         case .awaitingAuth: "half-open"
         case .awaitingPeer: "awaiting-credentials"
         case .awaitingSignature: "awaiting-credentials"
+        case .awaitingEAP: "eap"
+        case .awaitingFinalAuth: "eap"
         case .awaitingAddress: "awaiting-address"
         case .awaitingInstall: "installing"
         case .established: "established"
@@ -154,6 +161,12 @@ extension IKESA.Stage {
             stage.login.channel.keepUp(on: input, at: now, into: &outputs)
             return stage.handle(input, at: now, into: &outputs)
         case .awaitingSignature(var stage):
+            stage.login.channel.keepUp(on: input, at: now, into: &outputs)
+            return stage.handle(input, at: now, into: &outputs)
+        case .awaitingEAP(var stage):
+            stage.login.channel.keepUp(on: input, at: now, into: &outputs)
+            return stage.handle(input, at: now, into: &outputs)
+        case .awaitingFinalAuth(var stage):
             stage.login.channel.keepUp(on: input, at: now, into: &outputs)
             return stage.handle(input, at: now, into: &outputs)
         case .awaitingAddress(var stage):

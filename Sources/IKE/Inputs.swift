@@ -31,6 +31,7 @@ package enum Input: Sendable {
     case peer(PeerAnswer)
     /// nil: it could not be made.
     case signature([UInt8]?)
+    case eap(EAPAnswer)
     case address(AddressAnswer)
     case childSPI(UInt32?)
     case ikeSPI(IKESPI?)
@@ -41,10 +42,12 @@ package enum Input: Sendable {
 
 /// What an IKE SA asks of the world outside; each comes back as the `Input` of the same name.
 package enum Question: Equatable, Sendable {
-    /// Who is this, and what proves it? Certificates, EAP and RADIUS will be other answers to the same question.
+    /// Who is this, and what proves it?
     case peer(PeerQuestion)
     /// Our own signature: milliseconds with RSA, and so not made here.
     case signature(SignatureQuestion)
+    /// What is said to this EAP-Response? One question at a time; a login that ended meanwhile takes no answer.
+    case eap(EAPQuestion)
     case address(AddressQuestion)
     /// An inbound SPI on the session's home worker; answered within the same feed.
     case childSPI
@@ -84,8 +87,10 @@ package enum PeerAnswer: Sendable {
 
 package struct AddressQuestion: Equatable, Sendable {
     package let peer: IdentificationPayload
-    /// How the client proved that it is that.
-    package let method: AuthenticationMethod
+    /// How the client proved that it is that; by EAP it has proved to be `eapIdentity`, and `peer` is a mere word (threats.md P17).
+    package let proof: ProofKind
+    /// What the EAP-Response/Identity said; nil without EAP.
+    package let eapIdentity: [UInt8]?
     package let wish: AddressWish
     /// INITIAL_CONTACT came with the verified AUTH: older SAs of the same name and IDi go.
     package let initialContact: Bool
@@ -186,12 +191,17 @@ package struct Refusal: Equatable, Sendable {
     package var isFailedProof = false
 }
 
-/// Why a session ended; accounting's Acct-Terminate-Cause follows from it (RAD-7).
+/// Why a session ended; accounting's Acct-Terminate-Cause is a function of this alone (RAD-7).
 package enum ClosingReason: String, Hashable, Sendable, CaseIterable {
     case peerDelete = "client-delete"
     case deadPeer = "dead-peer"
     case lifetime = "lifetime"
     case operatorRequest = "operator"
+    /// RADIUS asked for it (RFC 5176).
+    case disconnected = "disconnected"
+    /// Session-Timeout and Idle-Timeout of Access-Accept (features.md X-3).
+    case sessionTimeout = "session-timeout"
+    case idleTimeout = "idle-timeout"
     case replaced = "replaced"
     case shutdown = "shutdown"
     case configuration = "configuration"

@@ -19,11 +19,11 @@ extension Channel {
     }
 
     /// The client is authenticated: the NAT before us is kept open and the time to the next authentication runs.
-    mutating func beginUpkeep(_ policy: IKEPolicy, at now: Instant) {
+    mutating func beginUpkeep(_ policy: IKEPolicy, authenticationLifetime lifetime: Duration?, at now: Instant) {
         fragmentation?.budget = nil
         keepAliveInterval = policy.natTraversal.keepAliveInterval ?? (nat.weBehindNAT ? Self.defaultKeepAlive : nil)
         armKeepAlive(at: now)
-        if let lifetime = policy.authentication.lifetime { upkeep[.reauthentication] = now + lifetime }
+        if let lifetime { upkeep[.reauthentication] = now + lifetime }
     }
 
     /// Takes the place of another IKE SA: what a rekey does not negotiate goes on, above all the time to the next authentication (RFC 4478 section

@@ -5,26 +5,32 @@ import Wire
 extension RoadWarrior {
     /// HDR, SK {IDi, [CERT...,] [N(INITIAL_CONTACT),] [CERTREQ,] [IDr,] AUTH, [CP(CFG_REQUEST),] SAi2, TSi, TSr}  -->  RFC 7296 section 1.2.
     mutating func authenticate(at now: Instant, into outputs: inout [Output]) {
-        let proof: (certificates: [Payload], authentication: AuthenticationPayload)
-        do {
-            proof = try self.proof()
-        } catch {
-            return close(.cryptography(error), into: &outputs)
+        var proof: (certificates: [Payload], authentication: AuthenticationPayload)?
+        if let method = settings.eap {
+            // Without AUTH, which says that we want EAP (RFC 7296 section 2.16).
+            eap = EAPLogin(method: method)
+        } else {
+            do {
+                proof = try self.proof()
+            } catch {
+                return close(.cryptography(error), into: &outputs)
+            }
         }
         offeredSPI = freshSPI()
 
         var payloads: [Payload] = [.initiatorIdentification(settings.identity)]
-        payloads += proof.certificates
+        if let proof { payloads += proof.certificates }
         if settings.initialContact { payloads.append(.notify(NotifyPayload(.initialContact))) }
         if let trust = settings.trust {
             payloads.append(
                 .certificateRequest(CertificateRequestPayload(encoding: .x509Signature, authorities: trust.authorities)))
         }
         if let wanted = settings.remoteIdentity { payloads.append(.responderIdentification(wanted)) }
-        payloads.append(.authentication(proof.authentication))
+        if let proof { payloads.append(.authentication(proof.authentication)) }
         if let attributes = settings.configuration {
             payloads.append(.configuration(ConfigurationPayload(type: .request, attributes: attributes)))
         }
+        if settings.eap != nil, settings.allowsEAPOnly { payloads.append(.notify(NotifyPayload(.eapOnlyAuthentication))) }
         payloads += settings.authNotifies.map { .notify($0) }
         payloads.append(.securityAssociation(SecurityAssociationPayload(proposals: offers(offeredSPI, firstChildOffers))))
         payloads.append(.initiatorTrafficSelectors(TrafficSelectorPayload(selectors: settings.localSelectors)))
@@ -43,21 +49,36 @@ extension RoadWarrior {
 
     /// <--  HDR, SK {IDr, [CERT...,] AUTH, [CP(CFG_REPLY),] SAr2, TSi, TSr}, or notifications of errors.
     mutating func receiveAuthResponse(_ payloads: [Payload], at now: Instant, into outputs: inout [Output]) {
+        if let eap { return receiveEAPResponse(payloads, eap, at: now, into: &outputs) }
         guard let identity = payloads.responderIdentification, let auth = payloads.authentication else {
             guard let error = payloads.firstError else {
                 return close(.violation("an IKE_AUTH response without IDr and AUTH"), into: &outputs)
             }
-            let refusal = Refusal(exchange: .ikeAuth, notify: error, authenticated: true)
-            outputs.append(.refused(refusal))
-            return close(.refused(refusal), into: &outputs)
+            return refuse(.ikeAuth, error, into: &outputs)
         }
         if let fault = authenticationFault(identity, auth, certificates: payloads.certificates) {
-            // RFC 7296 section 2.21.2: the responder, who believes the SA to stand, is told in a new exchange.
-            ask(
-                .informational, [.notify(NotifyPayload(.authenticationFailed))], for: .authenticationFailed, at: now,
-                into: &outputs)
-            return close(.responderNotAuthenticated(fault), into: &outputs)
+            return distrust(fault, at: now, into: &outputs)
         }
+        stand(identity, payloads, at: now, into: &outputs)
+    }
+
+    /// The gateway refused the login with an error.
+    mutating func refuse(_ exchange: ExchangeType, _ error: NotifyPayload, into outputs: inout [Output]) {
+        let refusal = Refusal(exchange: exchange, notify: error, authenticated: true)
+        outputs.append(.refused(refusal))
+        close(.refused(refusal), into: &outputs)
+    }
+
+    /// RFC 7296 section 2.21.2: the responder, who believes the SA to stand, is told in a new exchange.
+    mutating func distrust(_ fault: String, at now: Instant, into outputs: inout [Output]) {
+        ask(
+            .informational, [.notify(NotifyPayload(.authenticationFailed))], for: .authenticationFailed, at: now,
+            into: &outputs)
+        close(.responderNotAuthenticated(fault), into: &outputs)
+    }
+
+    /// Both sides have proved who they are.
+    mutating func stand(_ identity: IdentificationPayload, _ payloads: [Payload], at now: Instant, into outputs: inout [Output]) {
         stage = .established
         lastHeard = now
         if let interval = settings.liveness { deadlines[.liveness] = now + interval }

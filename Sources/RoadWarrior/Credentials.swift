@@ -79,11 +79,12 @@ extension RoadWarrior {
     }
 
     /// AUTH of either side by the shared key, RFC 7296 section 2.15: each covers its own first message, the other's nonce and its own identity.
-    private func sharedKeyValue(
-        message: [UInt8], otherNonce: [UInt8], identity: IdentificationPayload, ours: Bool
+    /// `key`: what EAP made, in the place of the shared key (RFC 7296 section 2.16).
+    func sharedKeyValue(
+        message: [UInt8], otherNonce: [UInt8], identity: IdentificationPayload, ours: Bool, key other: [UInt8]? = nil
     ) throws(CryptoError) -> [UInt8] {
         guard let keys = ike.keys else { throw .unsupported }
-        let key = settings.presharedKey.revealed()
+        let key = other ?? settings.presharedKey.revealed()
         guard ours else {
             return try Derivation.authentication(
                 keys.suite.prf, presharedKey: key, message: message, otherNonce: otherNonce, identity: identity.body,
@@ -98,20 +99,8 @@ extension RoadWarrior {
     func authenticationFault(
         _ identity: IdentificationPayload, _ auth: AuthenticationPayload, certificates: [[UInt8]]
     ) -> String? {
-        if let wanted = settings.remoteIdentity, wanted.type != identity.type || wanted.data != identity.data {
-            return "it says it is \(identity.words), not \(wanted.words)"
-        }
-        guard let trust = settings.trust else {
-            guard auth.method == .sharedKey else { return "it used another authentication method" }
-            do {
-                let expected = try sharedKeyValue(
-                    message: initiation.response, otherNonce: initiation.nonce, identity: identity, ours: false)
-                let right = SecretOctets(copying: expected).isEqual(to: auth.data)
-                return right ? nil : "its AUTH value is wrong; does it know the same key?"
-            } catch {
-                return "cryptography failed: \(error)"
-            }
-        }
+        if let fault = identityFault(identity) { return fault }
+        guard let trust = settings.trust else { return sharedKeyFault(identity, auth, key: settings.presharedKey.revealed()) }
         let key: PublicKey
         do {
             key = try trust.judge(certificates, identity)
@@ -119,6 +108,23 @@ extension RoadWarrior {
             return error.words
         }
         return signatureFault(identity, auth, by: key)
+    }
+
+    func identityFault(_ identity: IdentificationPayload) -> String? {
+        guard let wanted = settings.remoteIdentity, wanted.type != identity.type || wanted.data != identity.data else { return nil }
+        return "it says it is \(identity.words), not \(wanted.words)"
+    }
+
+    func sharedKeyFault(_ identity: IdentificationPayload, _ auth: AuthenticationPayload, key: [UInt8]) -> String? {
+        guard auth.method == .sharedKey else { return "it used another authentication method" }
+        do {
+            let expected = try sharedKeyValue(
+                message: initiation.response, otherNonce: initiation.nonce, identity: identity, ours: false, key: key)
+            let right = SecretOctets(copying: expected).isEqual(to: auth.data)
+            return right ? nil : "its AUTH value is wrong; does it know the same key?"
+        } catch {
+            return "cryptography failed: \(error)"
+        }
     }
 
     private func signatureFault(

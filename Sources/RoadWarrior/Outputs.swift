@@ -105,6 +105,8 @@ extension RoadWarrior {
         case refused(Refusal)
         case noAnswer(ExchangeType)
         case responderNotAuthenticated(String)
+        /// EAP-Failure.
+        case eapFailed
         /// The gateway did what RFC 7296 does not allow.
         case violation(String)
         /// Our own library failed.
@@ -120,6 +122,7 @@ extension RoadWarrior {
                 "the gateway refused the \(Words.name(refusal.exchange)) exchange: \(refusal.notify.type)"
             case .noAnswer(let exchange): "no answer to the \(Words.name(exchange)) request"
             case .responderNotAuthenticated(let why): "the gateway did not prove who it is: \(why)"
+            case .eapFailed: "the gateway refused the login: EAP-Failure"
             case .violation(let what): "the gateway broke the protocol: \(what)"
             case .cryptography(let error): "cryptography failed: \(error)"
             }
@@ -134,6 +137,7 @@ extension RoadWarrior {
             case .refused(let refusal): "refused: \(refusal.notify.type)"
             case .noAnswer(let exchange): "no answer to \(Words.name(exchange))"
             case .responderNotAuthenticated: "gateway not authenticated"
+            case .eapFailed: "refused: EAP-Failure"
             case .violation(let what): "protocol violation: \(what)"
             case .cryptography: "cryptography failed"
             }

@@ -17,6 +17,9 @@ extension [Payload] {
     var authentication: AuthenticationPayload? {
         firstMatch { if case .authentication(let payload) = $0 { payload } else { nil } }
     }
+    var eap: EAPPayload? {
+        firstMatch { if case .eap(let payload) = $0 { payload } else { nil } }
+    }
     /// X.509 certificates, the sender's own first.
     var certificates: [[UInt8]] {
         compactMap { if case .certificate(let payload) = $0, payload.encoding == .x509Signature { payload.data } else { nil } }

@@ -6,7 +6,7 @@ package import Wire
 /// and appends to `outputs` what its driver must do. It is written from the RFC on messages and ciphers alone, so that what the gateway
 /// derives wrongly cannot agree with it.
 ///
-///     start   -> IKE_SA_INIT (Initiation.swift)  -> IKE_AUTH (Authentication.swift) -> established
+///     start   -> IKE_SA_INIT (Initiation.swift)  -> IKE_AUTH (Authentication.swift, EAP/) -> established
 ///     receive -> either the response that is waited for, or a request of the gateway (Requests.swift), or an ESP packet (Packets.swift)
 ///     rekeyChild, rekeyIKE, or the gateway's -> another SA in the place of the old one (ChildRekey.swift, IKERekey.swift)
 ///     handleDeadlines -> retransmission, liveness, keepalive (Exchanges.swift)
@@ -27,6 +27,8 @@ package struct RoadWarrior: ~Copyable {
     package var tamper: Tamper?
 
     var initiation = Initiation()
+    /// A login by EAP, until both sides have proved themselves.
+    var eap: EAPLogin?
     /// The IKE SA in use.
     var ike = Association()
     /// IKE SAs that were replaced, or turned out to be redundant, and wait for their Delete.
@@ -208,6 +210,7 @@ package struct RoadWarrior: ~Copyable {
         children = []
         childExchange = nil
         initiation.keyExchange = nil
+        eap = nil
         outputs.append(.closed(reason))
     }
 }

@@ -11,6 +11,10 @@ extension RoadWarrior {
         package var certificate: Certificate?
         /// By which the gateway has to prove itself instead of the shared key.
         package var trust: CertificateTrust?
+        /// We prove ourselves by EAP instead, RFC 7296 section 2.16; the gateway does by the shared key or by its certificate, before EAP begins.
+        package var eap: (any EAPMethod)?
+        /// EAP_ONLY_AUTHENTICATION (RFC 5998): the gateway may leave its own proof to EAP. For methods alone that prove both sides.
+        package var allowsEAPOnly = false
         /// Whether our IKE_SA_INIT carries SIGNATURE_HASH_ALGORITHMS (RFC 7427) where there are certificates; without it the gateway has methods 1 and 9 to 11 alone.
         package var announcesSignatureHashes = true
         /// IDi.

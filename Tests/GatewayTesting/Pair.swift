@@ -19,6 +19,8 @@ package final class Pair {
     /// What was broken first, with the step.
     package private(set) var violations: [String] = []
     package private(set) var steps = 0
+    /// What the gateway said in IKE_AUTH to the first client of `Pair.eap`, in order; of fragments nothing.
+    package internal(set) var authAnswers: [[Payload]] = []
     /// Invariants are asked after every step; a test with thousands of SAs asks once in a while.
     package var checksEveryStep = true
 
@@ -164,12 +166,16 @@ package final class Pair {
         wire.put(datagram.octets, to: .client(index), local: datagram.local, remote: datagram.remote, origin: .peer, at: now)
     }
 
-    /// I1: whoever is established knows the shared key and is one of the clients, under its own name.
+    /// I1: whoever is established knows the shared key and is one of the clients, under its own name; by EAP it was accepted under its EAP identity.
     private func objection(to establishment: Establishment) -> String? {
         guard let client = clients.first(where: { $0.initiatorSPI == establishment.initiatorSPI }) else { return "established with nobody" }
-        guard client.settings.presharedKey.revealed() == Self.sharedKey else { return "established without the shared key" }
         guard client.settings.identity == establishment.peer else { return "established under another name" }
-        return nil
+        guard let method = client.settings.eap as? ScriptedEAP else {
+            return client.settings.presharedKey.revealed() == Self.sharedKey ? nil : "established without the shared key"
+        }
+        guard let entry = entry(of: client), entry.eap.isAccepted else { return "established without EAP" }
+        guard method.secret == gateway.aaa.secrets[method.identity] else { return "established without the user's secret" }
+        return entry.questions.last?.eapIdentity == method.identity ? nil : "established under another EAP identity"
     }
 
     // MARK: The wire

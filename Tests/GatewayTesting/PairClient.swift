@@ -55,6 +55,7 @@ package final class PairClient {
     package var responderSPI: IKESPI { warrior.responderSPI }
     package var clientDrops: RoadWarrior.Drops { warrior.drops }
     package var nextMessageID: UInt32 { warrior.nextMessageID }
+    package var outstandingMessageID: UInt32? { warrior.outstandingMessageID }
     package var nextDeadline: Instant? { warrior.nextDeadline }
     package var settings: RoadWarrior.Settings { warrior.settings }
     package var isEncapsulated: Bool { warrior.encapsulated }

@@ -32,6 +32,7 @@ package final class PairGateway {
         package var furtherChildren = 0
         /// How often the IKE SA was replaced.
         package var rekeys = 0
+        package var eap = PairAAA.Conversation()
         package var keepalives: [(at: Instant, from: Endpoint, to: Endpoint)] = []
 
         init(sa: consuming IKESA, spi: IKESPI, initiation: InitiationKey, datagram: IKEDatagram) {
@@ -57,7 +58,7 @@ package final class PairGateway {
     }
 
     /// An answer from outside that can be held back.
-    package enum Held: Hashable, CaseIterable, Sendable { case peer, address, install }
+    package enum Held: Hashable, CaseIterable, Sendable { case peer, eap, address, install }
 
     /// Who sent a datagram, as far as the simulation knows; the machine does not.
     package enum Origin: Sendable { case peer, stranger }
@@ -71,6 +72,7 @@ package final class PairGateway {
 
     enum Answer {
         case peer(PeerQuestion)
+        case eap(EAPQuestion)
         case address(AddressQuestion)
         case install(ChildSA)
     }
@@ -100,6 +102,7 @@ package final class PairGateway {
     /// What was to be signed, in order; while `holdsSignature` the test gives the answers.
     package var signatureQuestions: [SignatureQuestion] = []
     package var holdsSignature = false
+    package var aaa = PairAAA()
     /// nil: the pool answers.
     package var address: ((AddressQuestion) -> AddressAnswer)?
     package var dns: [IPAddress] = [IPAddress(v4: 0x0a09_0001)]
@@ -302,6 +305,9 @@ package final class PairGateway {
         case .signature(let question):
             signatureQuestions.append(question)
             return holdsSignature ? nil : .signature(sign(question))
+        case .eap(let question):
+            ask(.eap, .eap(question), of: entry, at: now)
+            return nil
         case .address(let question):
             entry.questions.append(question)
             ask(.address, .address(question), of: entry, at: now)
@@ -380,6 +386,7 @@ package final class PairGateway {
         guard let entry = entries[pending.spi] else { return }
         switch pending.answer {
         case .peer(let question): feed(.peer(credential(question)), to: entry.spi, at: now)
+        case .eap(let question): feed(.eap(aaa.answer(question, &entry.eap, entropy: entropy)), to: entry.spi, at: now)
         case .address(let question):
             guard entry.ended.isEmpty else { return }
             let answer = address?(question) ?? lease(question)

@@ -94,9 +94,11 @@ extension PairGateway {
         }
         for child in entry.installed.values {
             let grant = child.grant.addresses
+            let networks = child.grant.terms?.clientNetworks ?? []
             // I6: what the datapath is told to enforce lies within what was assigned and allowed.
             let own = child.remoteSelectors.allSatisfy { selector in
                 grant.contains { selector.addresses == IPPrefix(host: $0).range }
+                    || networks.contains { $0.range.intersection(selector.addresses) == selector.addresses }
             }
             let list = profile.selectors?.local.map {
                 TrafficSelector(

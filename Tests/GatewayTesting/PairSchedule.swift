@@ -8,6 +8,7 @@ internal import Wire
 /// time or never come, strangers' messages, and ends from either side. Afterwards the wire is healed and both sides must agree.
 package struct RandomSchedule {
     package let seed: UInt64
+    private let byEAP: Bool
     private var random: SeededGenerator
 
     package struct Outcome {
@@ -18,8 +19,10 @@ package struct RandomSchedule {
         package var costliest: Duration = .zero
     }
 
-    package init(seed: UInt64) {
+    /// `byEAP`: the client proves itself by EAP, the gateway by the shared key or by EAP alone.
+    package init(seed: UInt64, byEAP: Bool = false) {
         self.seed = seed
+        self.byEAP = byEAP
         random = SeededGenerator(seed: seed)
     }
 
@@ -77,13 +80,14 @@ package struct RandomSchedule {
         let knowsKey = !chance(6)
         let wantsAddress = !chance(4)
         let cipher = chance(20)
-        let pair = try Pair(seed: seed, profile: profile, nat: nat) { settings in
+        let change: (inout RoadWarrior.Settings) -> Void = { settings in
             settings.liveness = .seconds(8)
             settings.retransmission = RoadWarrior.Retransmission(first: .milliseconds(500), attempts: 5)
             if !knowsKey { settings.presharedKey = Secret([1, 2, 3]) }
             if !wantsAddress { settings.configuration = nil }
             if cipher { settings.ikeProposals = (try? ProposalText.ike("aes256-sha256-x25519-ecp256,aes128gcm16-prfsha384-ecp256")) ?? [] }
         }
+        let pair = byEAP ? try eapPair(profile, nat, change) : try Pair(seed: seed, profile: profile, nat: nat, change)
         if chance(4) { pair.gateway.installs = false }
         if chance(4) { pair.gateway.hasSPIs = false }
         if chance(4) { pair.gateway.address = { _ in .unavailable("full") } }
@@ -91,6 +95,33 @@ package struct RandomSchedule {
         let slowest = chance(5) ? 40_000 : chance(50) ? 1500 : 0
         var delays = SeededGenerator(seed: seed ^ 0x5bd1_e995)
         pair.gateway.delay = { .milliseconds(Int.random(in: 0...slowest, using: &delays)) }
+        return pair
+    }
+
+    /// A login by EAP of one form or another, which may be refused.
+    private mutating func eapPair(
+        _ profile: GatewayProfile, _ nat: PairClient.NAT?, _ change: (inout RoadWarrior.Settings) -> Void
+    ) throws -> Pair {
+        var profile = profile
+        profile.policy.authentication.eapIdentity = [.auto, .idi, .request].randomElement(using: &random) ?? .auto
+        let isKeying = chance(70)
+        let eapOnly = isKeying && chance(30)
+        profile.policy.authentication.allowsNonKeyingEAP = !isKeying && !chance(15)
+        profile.policy.authentication.sendsIDrAfterEAP = chance(50)
+        let fragments = chance(40)
+        let sizes = (chance(30) ? 6000 : 0, chance(30) ? 8000 : 16)
+        let secret = chance(8) ? "a wrong guess" : Pair.userSecret
+        let pair = try Pair.eap(
+            seed: seed, profile: profile, nat: nat, own: eapOnly ? .eapOnly : .sharedKey(Secret(Pair.sharedKey)), secret: secret,
+            isKeying: isKeying, responseSize: sizes.0
+        ) { settings in
+            change(&settings)
+            settings.allowsEAPOnly = eapOnly
+            if fragments { settings.longestMessage = 1200 }
+        }
+        pair.gateway.aaa.rounds = Int.random(in: 1...6, using: &random)
+        pair.gateway.aaa.size = sizes.1
+        if chance(5) { pair.gateway.aaa.instead = { question, _ in question.isFirst ? nil : .failure(nil, cause: "no answer", isRejection: false) } }
         return pair
     }
 

@@ -64,6 +64,8 @@ struct Machine: ~Copyable {
         case .awaitingAuth(let other): stage = .awaitingAuth(other)
         case .awaitingPeer(let other): stage = .awaitingPeer(other)
         case .awaitingSignature(let other): stage = .awaitingSignature(other)
+        case .awaitingEAP(let other): stage = .awaitingEAP(other)
+        case .awaitingFinalAuth(let other): stage = .awaitingFinalAuth(other)
         case .awaitingAddress(let other): stage = .awaitingAddress(other)
         case .awaitingInstall(let other): stage = .awaitingInstall(other)
         case .deleting(let other): stage = .deleting(other)

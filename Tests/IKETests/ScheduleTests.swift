@@ -35,6 +35,22 @@ struct ScheduleTests {
         #expect(costliest <= .milliseconds(5), "a stranger's datagram took \(costliest)")
     }
 
+    @Test("the same with EAP: every message lost, doubled, delayed and reordered (threats.md C6)", arguments: 0..<batches)
+    func eapSchedules(batch: Int) throws {
+        var established = 0
+        let seeds = Self.only.map { batch == 0 ? [$0] : [] } ?? (0..<Self.count / Self.batches / 2).map { $0 * Self.batches + batch }
+        for seed in seeds {
+            var schedule = RandomSchedule(seed: UInt64(seed), byEAP: true)
+            let outcome = try schedule.run()
+            established += outcome.established ? 1 : 0
+            guard outcome.broken.isEmpty else {
+                Issue.record("\(outcome.broken.prefix(5)); by EAP, again with IPSEC_GW_SEED=\(seed)")
+                return
+            }
+        }
+        #expect(seeds.count < 50 || established * 4 > seeds.count, "\(established) of \(seeds.count) logged in")
+    }
+
     @Test("the same seed gives the same run", arguments: [UInt64](0..<20))
     func repeatable(seed: UInt64) throws {
         var first = RandomSchedule(seed: seed)

@@ -10,8 +10,12 @@ import Wire
 /// The stages of an IKE SA as a peer can bring them about, each with a client that still holds its keys.
 enum StageUnderTest: String, CaseIterable, Sendable {
     case halfOpen, keysDerived, awaitingPeer, awaitingSignature, awaitingAddress, awaitingInstall, established, deleting, lingering, closed
+    /// The client's turn, the turn of who knows it, and the client's AUTH after EAP-Success.
+    case awaitingEAP, askingEAP, awaitingFinalAuth
 
     func pair(knowsKey: Bool = true) throws -> Pair {
+        let isEAP = self == .awaitingEAP || self == .askingEAP || self == .awaitingFinalAuth
+        if isEAP { return try eapPair() }
         let pair = try Pair { if !knowsKey { $0.presharedKey = Secret([1]) } }
         switch self {
         case .halfOpen, .keysDerived:
@@ -33,7 +37,7 @@ enum StageUnderTest: String, CaseIterable, Sendable {
             }
             pair.gateway.holdsSignature = true
             pair.connect()
-        case .established: pair.connect()
+        case .awaitingEAP, .askingEAP, .awaitingFinalAuth, .established: pair.connect()
         case .deleting:
             pair.connect()
             pair.wire.fate = { _ in .drop }
@@ -49,12 +53,24 @@ enum StageUnderTest: String, CaseIterable, Sendable {
         return pair
     }
 
+    private func eapPair() throws -> Pair {
+        let pair = try Pair.eap()
+        pair.gateway.aaa.rounds = 1
+        if self == .askingEAP { pair.gateway.holds = [.eap] }
+        let last = expectedID
+        pair.wire.fate = { $0.is(.ikeAuth, response: false) && $0.header?.messageID == last ? .drop : .deliver }
+        pair.connect()
+        pair.wire.fate = { _ in .drop }
+        return pair
+    }
+
     /// The message ID of the next request that counts.
     var expectedID: UInt32 {
         switch self {
         case .halfOpen, .keysDerived: 1
         case .awaitingPeer, .awaitingSignature, .awaitingAddress, .awaitingInstall: 2
-        case .established, .deleting: 2
+        case .established, .deleting, .awaitingEAP, .askingEAP: 2
+        case .awaitingFinalAuth: 3
         case .lingering, .closed: 3
         }
     }
@@ -106,7 +122,7 @@ struct StateMatrixTests {
         }
         guard id == stage.expectedID else { return .dropped }
         switch (stage, exchange) {
-        case (.halfOpen, .ikeAuth), (.keysDerived, .ikeAuth): return .ended
+        case (.halfOpen, .ikeAuth), (.keysDerived, .ikeAuth), (.awaitingEAP, .ikeAuth), (.awaitingFinalAuth, .ikeAuth): return .ended
         case (.established, .informational), (.deleting, .informational), (.deleting, .createChildSA): return .answered
         case (.established, .createChildSA): return .ended
         default: return .dropped
@@ -217,6 +233,27 @@ struct StateMatrixTests {
             #expect(pair.lastEntry?.questions.isEmpty == true, "\(name): no address")
             pair.drain()
             expectNothingLeft(pair)
+        }
+    }
+
+    @Test(
+        "later IKE_AUTH requests with payloads missing, doubled, in 256 copies, unknown and critical",
+        arguments: [StageUnderTest.awaitingEAP, .awaitingFinalAuth])
+    func threat_C1_eapPayloads(_ stage: StageUnderTest) throws {
+        let packet = try #require(EAPPayload([2, 101, 0, 6, 255, 1]))
+        let authentication = AuthenticationPayload(method: .sharedKey, data: [UInt8](repeating: 7, count: 32))
+        for base in [[Payload.eap(packet)], [.authentication(authentication)], [.eap(packet), .notify(NotifyPayload(.initialContact))]] {
+            for (name, payloads) in Self.variants(of: base) {
+                let pair = try stage.pair()
+                let sent = pair.wire.sent.count
+                pair.inject(try #require(pair.client.forge(.ikeAuth, payloads, id: stage.expectedID)), origin: .peer)
+                #expect(pair.gateway.established == 0, "\(name)")
+                #expect(pair.lastEntry?.ended.count == 1, "\(name)")
+                #expect(pair.wire.sent.count == sent + 1, "\(name): one answer")
+                #expect(pair.lastEntry?.questions.isEmpty == true, "\(name): no address")
+                pair.drain()
+                expectNothingLeft(pair)
+            }
         }
     }
 

@@ -106,3 +106,8 @@ extension Pair {
         profile { change(&$0.policy) }
     }
 }
+
+extension PairGateway.Held {
+    /// What a login without EAP waits for.
+    static let withoutEAP: [Self] = [.peer, .address, .install]
+}

@@ -46,7 +46,7 @@ actor Sessions {
         guard !isStopping, sessions.count < Self.most else { return .refused("the gateway takes no more sessions") }
         let name = question.peer.text
         // Who has the group's key may say any name: it must not push out the one who has a certificate for it (threats.md P36).
-        let body = [question.method == .sharedKey ? 0 : 1] + question.peer.body
+        let body = [question.proof == .sharedKey ? 0 : 1] + question.peer.body
         // Names of another gateway are another's word: its clients replace nobody here.
         let same = (byIdentity[body] ?? []).compactMap { sessions[$0] }.filter { $0.gateway.name == gateway.name }.sorted { $0.id < $1.id }
         let doubles = same.filter { $0.identityBody == body }
@@ -66,7 +66,7 @@ actor Sessions {
             worker: datapath.homeWorker(), accountingID: accountingID(local: local, remote: question.remote))
         sessions[id] = session
         byIdentity[body, default: []].insert(id)
-        log.authenticated(session.subject, name: name, method: question.method == .sharedKey ? "psk" : "cert")
+        log.authenticated(session.subject, name: name, method: question.proof == .sharedKey ? "psk" : question.proof == .certificate ? "cert" : "eap")
 
         let inherited = await replace(replaced, for: session, families: question.wish.families)
         return await assign(question, session: session, inherited: inherited)

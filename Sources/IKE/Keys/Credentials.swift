@@ -7,6 +7,8 @@ package enum PeerProof: Sendable {
     case sharedKey(Secret<[UInt8]>)
     /// The key of a certificate whose path was validated, and which is for the client's name (threats.md P18).
     case certificate(PublicKey)
+    /// A name and a secret that somebody else knows; the AUTH value comes after (RFC 7296 section 2.16).
+    case eap(EAPTerms)
 }
 
 /// What we prove ourselves by.
@@ -14,6 +16,8 @@ package enum OwnProof: Sendable {
     case sharedKey(Secret<[UInt8]>)
     /// Our CERT payloads' octets, the end entity first, and how its key signs. The key stays outside: `ask(signature)`.
     case certificate([[UInt8]], SignatureScheme)
+    /// By EAP alone: neither AUTH nor CERT before the last response, where the client allows that (RFC 5998, threats.md P16).
+    case eapOnly
 }
 
 /// How the two sides of a login authenticate; the methods may differ (features.md AUTH-9).

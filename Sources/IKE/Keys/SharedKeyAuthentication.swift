@@ -27,7 +27,11 @@ enum SharedKey {
     private static let pad = Array("Key Pad for IKEv2".utf8)
 
     static func authentication(over octets: [UInt8], sharedKey: Secret<[UInt8]>, prf: PRF) throws(CryptoError) -> SecretOctets {
-        let secret = SecretOctets(copying: sharedKey.revealed())
+        try authentication(over: octets, secret: SecretOctets(copying: sharedKey.revealed()), prf: prf)
+    }
+
+    /// The same with what EAP made in the place of the shared key: the MSK, or SK_p of a method without keys (section 2.16).
+    static func authentication(over octets: [UInt8], secret: borrowing SecretOctets, prf: PRF) throws(CryptoError) -> SecretOctets {
         let padded = try prf(key: secret, pad)
         return try prf(key: padded, octets)
     }

@@ -9,22 +9,20 @@ package struct AddressGrant: Hashable, Sendable {
     package var ipv6: IPAddress?
     /// At most two of each family are sent (RAD-6).
     package var dns: [IPAddress]
+    /// What RADIUS said for this session; nil: nothing.
+    package var terms: ChildTerms?
 
-    package init(ipv4: IPAddress? = nil, ipv4Netmask: IPAddress? = nil, ipv6: IPAddress? = nil, dns: [IPAddress] = []) {
+    package init(
+        ipv4: IPAddress? = nil, ipv4Netmask: IPAddress? = nil, ipv6: IPAddress? = nil, dns: [IPAddress] = [], terms: ChildTerms? = nil
+    ) {
         self.ipv4 = ipv4
         self.ipv4Netmask = ipv4Netmask
         self.ipv6 = ipv6
         self.dns = dns
+        self.terms = terms
     }
 
     package var addresses: [IPAddress] { [ipv4, ipv6].compactMap { $0 } }
-
-    /// TSi as TS-5 allows it: the assigned addresses alone.
-    var selectors: [TrafficSelector] {
-        addresses.map {
-            TrafficSelector(ipProtocol: 0, startPort: 0, endPort: .max, addresses: IPPrefix(host: $0).range)
-        }
-    }
 }
 
 /// What a CFG_REQUEST asked for.

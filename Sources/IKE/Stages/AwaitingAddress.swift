@@ -23,7 +23,9 @@ struct AwaitingAddress: ~Copyable, Sendable {
                 .noProposalChosen, cause: "the client does not encapsulate ESP in UDP, and \(reason)",
                 login: login, authenticated: authenticated, at: now, into: &outputs)
         }
-        guard ProposalSelection.esp(from: child.proposals, accepting: login.profile.childTransforms) != nil else {
+        // RADIUS may give other transforms than the template's, with the address.
+        let mayHaveOthers = authenticated.peer.proof == .eap || login.profile.policy.authentication.method.asksRADIUS
+        guard mayHaveOthers || ProposalSelection.esp(from: child.proposals, accepting: login.profile.childTransforms) != nil else {
             return refuseChild(
                 .noProposalChosen, cause: "no ESP proposal of the client is allowed here", login: login, authenticated: authenticated, at: now,
                 into: &outputs)
@@ -40,7 +42,8 @@ struct AwaitingAddress: ~Copyable, Sendable {
                 into: &outputs)
         }
         let question = AddressQuestion(
-            peer: request.identity, method: authenticated.peer.method, wish: wish, initialContact: request.notifies.contains(.initialContact),
+            peer: request.identity, proof: authenticated.peer.proof, eapIdentity: authenticated.peer.eapIdentity, wish: wish,
+            initialContact: request.notifies.contains(.initialContact),
             remote: login.channel.remote)
         outputs.append(.ask(.address(question)))
         return .awaitingAddress(AwaitingAddress(login: login, authenticated: authenticated, grant: nil))
@@ -73,16 +76,14 @@ struct AwaitingAddress: ~Copyable, Sendable {
         _ grant: AddressGrant, spi: UInt32, at now: Instant, into outputs: inout [Output]
     ) -> IKESA.Stage {
         guard let asked = authenticated.request.child,
-            let proposal = ProposalSelection.esp(from: asked.proposals, accepting: login.profile.childTransforms)
+            let proposal = ProposalSelection.esp(from: asked.proposals, accepting: login.profile.childTransforms(for: grant))
         else {
             outputs.append(.remove(inboundSPI: spi))
             return refuseChild(.noProposalChosen, cause: "no ESP proposal is allowed here", at: now, into: &outputs)
         }
         // A family without an inner address is dropped from both (TS-5).
-        let families = Set(grant.addresses.map(\.family))
         let remote = Narrowing.narrow(asked.initiatorSelectors, to: grant.selectors)
-        let local = Narrowing.narrow(
-            asked.responderSelectors.filter { families.contains($0.addresses.family) }, to: login.profile.localSelectors)
+        let local = Narrowing.narrow(asked.responderSelectors, to: login.profile.localSelectors(for: grant))
         guard !remote.isEmpty, !local.isEmpty else {
             outputs.append(.remove(inboundSPI: spi))
             return refuseChild(

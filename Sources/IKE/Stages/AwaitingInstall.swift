@@ -42,13 +42,14 @@ struct AwaitingInstall: ~Copyable, Sendable {
             .initiatorTrafficSelectors(TrafficSelectorPayload(selectors: child.remoteSelectors)),
             .responderTrafficSelectors(TrafficSelectorPayload(selectors: child.localSelectors)),
         ]
-        if let lifetime = login.profile.policy.authentication.lifetime { payloads.append(.notify(.authLifetime(lifetime))) }
+        let lifetime = login.profile.authenticationLifetime(for: child.grant)
+        if let lifetime { payloads.append(.notify(.authLifetime(lifetime))) }
         login.channel.respond(.ikeAuth, id: login.channel.requests.expected &- 1, payloads, into: &outputs)
         let establishment = Establishment(
             peer: authenticated.peer.identity, method: authenticated.peer.method, child: child, nat: login.channel.nat,
             suite: login.proposal, initiatorSPI: login.channel.initiatorSPI, responderSPI: login.channel.responderSPI)
         outputs.append(.established(establishment))
-        login.channel.beginUpkeep(login.profile.policy, at: now)
+        login.channel.beginUpkeep(login.profile.policy, authenticationLifetime: lifetime, at: now)
         return .established(Established(login: login, peer: authenticated.peer, child: child, at: now))
     }
 }

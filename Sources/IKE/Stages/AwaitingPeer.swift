@@ -1,7 +1,7 @@
 import IKEMessages
 import Wire
 
-/// The client said who it is; what proves it is being looked up. Here AUTH is verified, and nowhere else.
+/// The client said who it is; what proves it is being looked up. Here AUTH is verified, and after EAP in `AwaitingFinalAuth`; nowhere else.
 struct AwaitingPeer: ~Copyable, Sendable {
     var login: Login
     let request: IKEAuthRequest
@@ -19,6 +19,7 @@ struct AwaitingPeer: ~Copyable, Sendable {
     }
 
     private consuming func verify(_ credentials: Credentials, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
+        if case .eap(let terms) = credentials.peer { return beginEAP(terms, credentials, at: now, into: &outputs) }
         let peer: VerifiedPeer
         do throws(ProofFailure) {
             peer = try VerifiedPeer.verifying(
@@ -41,7 +42,47 @@ struct AwaitingPeer: ~Copyable, Sendable {
             outputs.append(.ask(.signature(SignatureQuestion(octets: octets, scheme: scheme))))
             return .awaitingSignature(
                 AwaitingSignature(
-                    login: login, peer: peer, request: request, identity: credentials.identity, certificates: certificates, scheme: scheme))
+                    login: login, next: .admit(peer), request: request, identity: credentials.identity, certificates: certificates, scheme: scheme))
+        case .eapOnly:
+            return login.refuse(
+                .authenticationFailed, cause: "this gateway proves itself by EAP alone, and the client sent an AUTH value",
+                identity: request.identity, at: now, into: &outputs)
+        }
+    }
+
+    /// The client sent no AUTH and is led to EAP, after we have proved ourselves (threats.md P15).
+    private consuming func beginEAP(
+        _ terms: EAPTerms, _ credentials: Credentials, at now: Instant, into outputs: inout [Output]
+    ) -> IKESA.Stage {
+        guard request.authentication == nil else {
+            return login.refuse(
+                .authenticationFailed, cause: ProofFailure.early.cause, identity: request.identity, isFailedProof: true, at: now, into: &outputs)
+        }
+        let opening: [Payload] = [.responderIdentification(credentials.identity)]
+        switch credentials.own {
+        case .sharedKey(let key):
+            guard let ours = login.authentication(sharedKey: key, identity: credentials.identity) else {
+                return login.abandon(.internalError, into: &outputs)
+            }
+            return AwaitingEAP.begin(
+                login: login, request: request, identity: credentials.identity, terms: terms, ownProof: .sharedKey,
+                opening: opening + [.authentication(ours)], at: now, into: &outputs)
+        case .certificate(let certificates, let scheme):
+            guard let octets = login.signedOctets(identity: credentials.identity) else { return login.abandon(.internalError, into: &outputs) }
+            outputs.append(.ask(.signature(SignatureQuestion(octets: octets, scheme: scheme))))
+            return .awaitingSignature(
+                AwaitingSignature(
+                    login: login, next: .eap(terms), request: request, identity: credentials.identity, certificates: certificates, scheme: scheme))
+        case .eapOnly:
+            guard request.notifies.contains(.eapOnlyAuthentication) else {
+                return login.refuse(
+                    .authenticationFailed,
+                    cause: "this gateway proves itself by EAP alone (own-auth-method: eap-only), and the client does not allow that",
+                    identity: request.identity, at: now, into: &outputs)
+            }
+            return AwaitingEAP.begin(
+                login: login, request: request, identity: credentials.identity, terms: terms, ownProof: .eap, opening: opening, at: now,
+                into: &outputs)
         }
     }
 }
@@ -50,6 +91,6 @@ struct AwaitingPeer: ~Copyable, Sendable {
 struct Authenticated: Sendable {
     let peer: VerifiedPeer
     let request: IKEAuthRequest
-    /// IDr, our certificates and AUTH.
+    /// IDr, our certificates and AUTH; after EAP what the last response repeats or brings of them.
     let opening: [Payload]
 }

@@ -2,14 +2,20 @@ import GatewayCrypto
 import IKEMessages
 import Wire
 
-/// The client is who it says; our own signature is being made, off this thread (features.md AUTH-2).
+/// The client is who it says, or will be asked by EAP; our own signature is being made, off this thread (features.md AUTH-2).
 struct AwaitingSignature: ~Copyable, Sendable {
     var login: Login
-    let peer: VerifiedPeer
+    let next: Next
     let request: IKEAuthRequest
     let identity: IdentificationPayload
     let certificates: [[UInt8]]
     let scheme: SignatureScheme
+
+    /// What comes after.
+    enum Next: Sendable {
+        case admit(VerifiedPeer)
+        case eap(EAPTerms)
+    }
 
     consuming func handle(_ input: Input, at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
         guard case .signature(let signature) = input else {
@@ -26,8 +32,15 @@ struct AwaitingSignature: ~Copyable, Sendable {
             [.responderIdentification(identity)]
             + certificates.map { .certificate(CertificatePayload(encoding: .x509Signature, data: $0)) }
             + [.authentication(authentication)]
-        return AwaitingAddress.begin(
-            login: login, authenticated: Authenticated(peer: peer, request: request, opening: opening), at: now, into: &outputs)
+        switch next {
+        case .admit(let peer):
+            return AwaitingAddress.begin(
+                login: login, authenticated: Authenticated(peer: peer, request: request, opening: opening), at: now, into: &outputs)
+        case .eap(let terms):
+            return AwaitingEAP.begin(
+                login: login, request: request, identity: identity, terms: terms, ownProof: .certificate, opening: opening, at: now,
+                into: &outputs)
+        }
     }
 }
 

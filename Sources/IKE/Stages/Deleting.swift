@@ -46,7 +46,7 @@ struct Deleting: ~Copyable, Sendable {
             replaced.strike(at: now, into: &outputs)
             guard channel.deadlines.expired(at: now).contains(.retransmit) else { return .deleting(self) }
             return channel.retransmit(at: now, into: &outputs) ? .deleting(self) : close(at: now, into: &outputs)
-        case .close, .moved, .childAging, .childExhausted, .peer, .signature, .address, .childSPI, .ikeSPI, .installed, .activity:
+        case .close, .moved, .childAging, .childExhausted, .peer, .signature, .eap, .address, .childSPI, .ikeSPI, .installed, .activity:
             return .deleting(self)
         }
     }
@@ -127,7 +127,8 @@ struct Lingering: ~Copyable, Sendable {
         case .close:
             outputs.append(.closed)
             return .closed
-        case .moved, .childAging, .childExhausted, .peer, .signature, .address, .childSPI, .ikeSPI, .installed, .activity: return .lingering(self)
+        case .moved, .childAging, .childExhausted, .peer, .signature, .eap, .address, .childSPI, .ikeSPI, .installed, .activity:
+            return .lingering(self)
         }
     }
 }

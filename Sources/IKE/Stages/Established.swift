@@ -99,7 +99,7 @@ struct Established: ~Copyable, Sendable {
         case .childSPI(let spi): return allot(spi, at: now, into: &outputs)
         case .installed(let spi, let done): return installed(spi, done, at: now, into: &outputs)
         case .ikeSPI(let spi): return allot(ikeSPI: spi, at: now, into: &outputs)
-        case .peer, .signature, .address: break
+        case .peer, .signature, .eap, .address: break
         }
         return nil
     }

@@ -25,8 +25,8 @@ extension Established {
         // A Child SA in the place of another keeps its selectors (features.md TS-6): Windows asks for everything again.
         let exchange = try ChildExchange.begin(
             request, messageID: id,
-            terms: ChildTerms(
-                transforms: profile.childTransforms, local: old?.localSelectors ?? profile.localSelectors(for: grant),
+            terms: ChildMeasure(
+                transforms: profile.childTransforms(for: grant), local: old?.localSelectors ?? profile.localSelectors(for: grant),
                 remote: old?.remoteSelectors ?? grant.selectors, supersedes: old?.inboundSPI),
             entropy: channel.entropy)
         // Both sides replace one Child SA: answered as usual, and weighed when our own exchange is answered (section 2.8.1).
@@ -141,7 +141,7 @@ extension Established {
             children.postpone(old.inboundSPI, until: later)
             return armChildren(at: now)
         }
-        let offers = Offers.esp(current: old.suite, allowing: profile.childTransforms, isShy: isWindows)
+        let offers = Offers.esp(current: old.suite, allowing: profile.childTransforms(for: grant), isShy: isWindows)
         do throws(CryptoError) {
             var ours = try OurChildExchange(replacing: old, fromScratch: lost != nil, offers: offers, entropy: channel.entropy)
             ours.inboundSPI = spi
@@ -160,7 +160,7 @@ extension Established {
         switch answer {
         case .refused(let notifies): refused(ours, notifies, at: now, into: &outputs)
         case .accepted(let accepted):
-            switch ours.measure(accepted, allowing: profile.childTransforms) {
+            switch ours.measure(accepted, allowing: profile.childTransforms(for: grant)) {
             case .unacceptable(let outboundSPI):
                 giveUp(ours, retryAt: nil, at: now, into: &outputs)
                 if let outboundSPI { closeUnused(spi, outboundSPI: outboundSPI, at: now, into: &outputs) }

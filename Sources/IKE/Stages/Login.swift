@@ -32,11 +32,72 @@ struct Login: ~Copyable, Sendable {
         return .closed
     }
 
+    /// A later IKE_AUTH request of an EAP login, once the client's turn has come; nil: nothing that changes anything.
+    mutating func continuation(
+        _ datagram: IKEDatagram, at now: Instant, into outputs: inout [Output]
+    ) throws(LoginFault) -> IKEAuthContinuation? {
+        switch channel.receive(datagram, at: now, into: &outputs) {
+        case .nothing, .response: return nil
+        case .faultyRequest(let exchange, _, let error):
+            guard exchange == .ikeAuth else { throw .silent }
+            throw .malformed(error)
+        case .request(let exchange, _, let payloads):
+            guard exchange == .ikeAuth else {
+                // Nothing but IKE_AUTH may come before authentication (threats.md C1, C6); no answer, no step of the window.
+                outputs.append(.dropped(.unexpectedExchange))
+                return nil
+            }
+            channel.accepted(datagram, at: now, into: &outputs)
+            do throws(MessageError) {
+                return try IKEAuthContinuation(payloads: payloads)
+            } catch {
+                throw .malformed(error)
+            }
+        }
+    }
+
+    /// Ends a login that such a request has ended.
+    consuming func end(
+        _ fault: LoginFault, identity: IdentificationPayload, at now: Instant, into outputs: inout [Output]
+    ) -> IKESA.Stage {
+        switch fault {
+        case .silent: return abandon(.protocolError, into: &outputs)
+        case .malformed(let error):
+            return refuse(
+                ExchangeError(error), cause: "the IKE_AUTH request is malformed: \(error)", identity: identity, at: now, into: &outputs)
+        }
+    }
+
+    /// Answers IKE_AUTH with EAP-Failure, which ends the SA (features.md RAD-12); `before`: what our first response begins with.
+    consuming func fail(
+        _ failure: EAPPayload, before: [Payload] = [], cause: String, identity: IdentificationPayload, isRejection: Bool = false,
+        at now: Instant, into outputs: inout [Output]
+    ) -> IKESA.Stage {
+        channel.respond(.ikeAuth, id: channel.requests.expected &- 1, before + [.eap(failure)], into: &outputs)
+        var refusal = Refusal(identity: identity, remote: channel.remote, cause: cause, error: .authenticationFailed)
+        refusal.isFailedProof = isRejection
+        outputs += [.refused(refusal), .ended(.authenticationFailed)]
+        return .lingering(Lingering(channel: channel, at: now))
+    }
+
     /// Our AUTH by shared key, RFC 7296 section 2.15.
     borrowing func authentication(sharedKey: Secret<[UInt8]>, identity: IdentificationPayload) -> AuthenticationPayload? {
         guard let octets = signedOctets(identity: identity),
             let value = try? SharedKey.authentication(over: octets, sharedKey: sharedKey, prf: keys.prf)
         else { return nil }
+        return AuthenticationPayload(method: .sharedKey, data: value.exposed())
+    }
+
+    /// Our AUTH of the last response after EAP: by the MSK, or by SK_pr of a method without keys (RFC 7296 section 2.16).
+    borrowing func authentication(after success: EAPSuccess, identity: IdentificationPayload) -> AuthenticationPayload? {
+        guard let octets = signedOctets(identity: identity) else { return nil }
+        let value: SecretOctets?
+        if let key = success.key {
+            value = try? SharedKey.authentication(over: octets, secret: key.octets, prf: keys.prf)
+        } else {
+            value = try? SharedKey.authentication(over: octets, secret: keys.pr, prf: keys.prf)
+        }
+        guard let value else { return nil }
         return AuthenticationPayload(method: .sharedKey, data: value.exposed())
     }
 
@@ -55,7 +116,14 @@ struct Login: ~Copyable, Sendable {
             return nil
         case .deadline: return channel.deadlines.expired(at: now).contains(.halfOpen) ? .halfOpenTimeout : nil
         case .close(let reason): return reason
-        case .moved, .childAging, .childExhausted, .peer, .signature, .address, .childSPI, .ikeSPI, .installed, .activity: return nil
+        case .moved, .childAging, .childExhausted, .peer, .signature, .eap, .address, .childSPI, .ikeSPI, .installed, .activity: return nil
         }
     }
+}
+
+/// What ends a login that waits for the client's next IKE_AUTH request.
+enum LoginFault: Error {
+    /// Without a word.
+    case silent
+    case malformed(MessageError)
 }

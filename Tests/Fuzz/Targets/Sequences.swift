@@ -11,20 +11,23 @@ enum Sequences {
     static func run(_ octets: [UInt8]) {
         var script = Script(octets)
         let kind = script.octet()
-        let pair = Setting.pair { profile in
+        // Without a certificate the client gets in, by its shared key; with one it never does, so that the other bit is free to say EAP.
+        let byEAP = kind & 192 == 192
+        let pair = Setting.pair(byEAP: byEAP) { profile in
             var detection = IKEPolicy.DeadPeerDetection()
             detection.interval = .seconds(5)
             profile.policy.deadPeerDetection = detection
             profile.policy.natTraversal.force = kind & 1 == 0
             if kind & 2 != 0 { profile.policy.halfOpen.cookieThreshold = 0 }
             if kind & 4 != 0 { profile.policy.natTraversal.keepAliveInterval = .seconds(7) }
+            if byEAP { profile.policy.authentication.eapIdentity = kind & 1 == 0 ? .request : .auto }
             guard kind & 64 != 0 else { return }
             // Rekeys of our own within what an input can wait for.
             profile.policy.ipsecLifetime = .seconds(90)
             for index in profile.policy.transforms.indices { profile.policy.transforms[index].lifetime = .seconds(150) }
         }
         if kind & 8 != 0 { pair.client.nat = PairClient.NAT(address: IPAddress(v4: 0xcb00_7109), firstPort: 40_000) }
-        if kind & 128 != 0 { showCertificate(pair) }
+        if kind & 192 == 128 { showCertificate(pair) }
         if kind & 16 != 0 { pair.gateway.holds = Set(PairGateway.Held.allCases) }
         if kind & 32 != 0 { pair.connect() }
         var steps = 0
@@ -128,9 +131,25 @@ enum Sequences {
         let flags: IKEHeader.Flags = script.octet() & 3 == 0 ? [.initiator, .response] : .initiator
         let (expected, next) = pair.entry?.messageIDs ?? (1, 1)
         let id = flags.contains(.response) ? next &- 1 : expected &+ UInt32(script.choice(3)) &- (script.octet() & 3 == 0 ? 1 : 0)
-        guard let message = pair.client.forge(exchange, payloads(&script, pair), id: id, flags: flags) else { return }
+        let isEAP = exchange == .ikeAuth && pair.entry?.stage == "eap"
+        // Of an IKE SA that does not stand the message ID is not shown.
+        let number = isEAP ? pair.client.outstandingMessageID ?? id : id
+        let inside = isEAP ? eap(&script, pair) : payloads(&script, pair)
+        guard let message = pair.client.forge(exchange, inside, id: number, flags: flags) else { return }
         // Its own client loses its place in the window; from here on only forged messages arrive.
         pair.inject(message, origin: .peer)
+    }
+
+    /// EAP packets of every form, and AUTH; often with the identifier and the type that are waited for.
+    private static func eap(_ script: inout Script, _ pair: Pair) -> [Payload] {
+        let choice = script.octet()
+        if choice & 7 == 0 { return [.authentication(AuthenticationPayload(method: .sharedKey, data: script.octets(32) + [1]))] }
+        if choice & 7 == 1 { return payloads(&script, pair) }
+        let identifier = choice & 8 == 0 ? pair.authAnswers.last.flatMap(\.eapIdentifier) ?? 0 : script.octet()
+        let types: [UInt8] = [1, 2, 3, 254, ScriptedEAP.ownType, script.octet()]
+        let data = [types[script.choice(types.count)]] + script.octets(script.choice(60))
+        let packet = [choice & 48 == 0 ? script.octet() % 5 : 2, identifier, 0, UInt8(data.count + 4)] + data
+        return EAPPayload(packet).map { [.eap($0)] } ?? []
     }
 
     private static func payloads(_ script: inout Script, _ pair: Pair) -> [Payload] {
@@ -199,7 +218,9 @@ enum Sequences {
 
     /// Answers that nobody asked for. Not those that somebody may have asked for and that are held back: the engine gives each of them once.
     private static func strangeInput(_ script: inout Script, _ pair: Pair) {
-        switch script.choice(6) {
+        switch script.choice(7) {
+        // Where it may have been asked for it is not strange.
+        case 6: if pair.entry?.stage != "eap" { pair.feed(.eap(.success([], key: MasterSessionKey([UInt8](repeating: 1, count: 64))))) }
         case 5: pair.feed(.installed(1, script.octet() & 1 == 0))
         case 0: pair.feed(.childSPI(script.octet() & 1 == 0 ? nil : 0x0900_0040))
         case 1: pair.feed(.signature(script.octet() & 1 == 0 ? nil : [1, 2, 3]))
@@ -207,5 +228,11 @@ enum Sequences {
         case 3: pair.feed(.activity(script.octet() & 1 == 0 ? nil : pair.now))
         default: pair.feed(.deadline)
         }
+    }
+}
+
+extension [Payload] {
+    fileprivate var eapIdentifier: UInt8? {
+        lazy.compactMap { if case .eap(let packet) = $0 { packet.identifier } else { nil } }.first
     }
 }

@@ -7,17 +7,20 @@ import Wire
 /// Gateways and clients for the targets, the same for every input.
 enum Setting {
     /// The cheapest algorithms, fragments known to both sides.
-    static func pair(_ change: (inout GatewayProfile) -> Void = { _ in }) -> Pair {
+    /// `byEAP`: the client proves itself by EAP of three challenges.
+    static func pair(byEAP: Bool = false, _ change: (inout GatewayProfile) -> Void = { _ in }) -> Pair {
         let profile = Pair.profile { profile in
             // A gateway that says much, so that its responses are cut too.
             profile.policy.fragmentation.mtu = 576
             change(&profile)
         }
-        let made = try? Pair(seed: 7, profile: profile) { settings in
+        let settings: (inout RoadWarrior.Settings) -> Void = { settings in
             settings.ikeProposals = (try? ProposalText.ike("aes128gcm16-prfsha256-x25519")) ?? []
             settings.longestMessage = 60_000
         }
+        let made = byEAP ? try? Pair.eap(seed: 7, profile: profile, settings) : try? Pair(seed: 7, profile: profile, settings)
         guard let made else { found("no pair") }
+        if byEAP { made.gateway.aaa.rounds = 3 }
         return made
     }
 

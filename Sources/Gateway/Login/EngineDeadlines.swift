@@ -1,0 +1,46 @@
+import HeapModule
+import IKE
+import LinuxIO
+import Wire
+
+/// One timer for the earliest deadline of all the machines.
+extension IKEEngine {
+    func arm(_ entry: Entry, at now: Instant) {
+        guard let next = entry.sa.nextDeadline else { return }
+        if let armed = entry.armed, armed <= next { return }
+        entry.armed = next
+        due.insert(Due(at: next, id: entry.id))
+        schedule()
+    }
+
+    private func schedule() {
+        guard let first = due.min else { return }
+        if let timer, timer.at <= first.at { return }
+        timer?.task.cancel()
+        let at = first.at
+        timer = (
+            at,
+            Task { [weak self] in
+                try? await Task.sleep(for: max(.milliseconds(1), at - MonotonicClock.now))
+                if !Task.isCancelled { await self?.strike() }
+            }
+        )
+    }
+
+    private func strike() {
+        timer = nil
+        let now = MonotonicClock.now
+        while let first = due.min, first.at <= now {
+            _ = due.popMin()
+            guard let entry = entries[first.id], entry.armed == first.at else { continue }
+            entry.armed = nil
+            feed(.deadline, to: first.id, at: now)
+        }
+        schedule()
+    }
+
+    func stop() {
+        timer?.task.cancel()
+        timer = nil
+    }
+}

@@ -1,0 +1,77 @@
+import Datapath
+import ESP
+import GatewayCrypto
+import IKE
+import IKEMessages
+import LinuxIO
+import Wire
+
+/// What the machines ask.
+extension IKEEngine {
+    func answer(_ question: Question, for entry: Entry) -> Input? {
+        switch question {
+        case .peer(let question):
+            return ask(question, entry)
+        case .signature(let question):
+            guard let signer = entry.signer, signer.scheme == question.scheme else { return .signature(nil) }
+            let (id, threads) = (entry.id, environment.certificateThreads)
+            then(entry) { await self.sign(question, signer, threads, id) }
+            return nil
+        case .eap: return .eap(.failure(nil, cause: "EAP needs RADIUS, which this gateway does not have yet", isRejection: false))
+        case .address(let question):
+            entry.hasSession = true
+            let id = entry.id
+            then(entry) { await self.admit(question, id) }
+            return nil
+        case .childSPI:
+            guard let allocated = environment.datapath.allocateSPI(worker: entry.worker) else { return .childSPI(nil) }
+            entry.reserved.insert(allocated.rawValue)
+            return .childSPI(allocated.rawValue)
+        case .ikeSPI: return .ikeSPI(newSPI())
+        case .activity:
+            return .activity(entry.tunnel.flatMap { environment.datapath.counters(tunnel: $0)?.lastInbound })
+        }
+    }
+
+    /// What proves who the client is. A certificate's path is validated elsewhere; everything else is known at once.
+    private func ask(_ question: PeerQuestion, _ entry: Entry) -> Input? {
+        if entry.gateway.profile.policy.lockout != nil,
+            environment.lockouts.isLocked(question.remote, identity: question.identity.body, at: MonotonicClock.now)
+        {
+            count("logins-locked-out")
+            return .peer(.refused("it failed to prove itself too often and is locked out for a while (lockout of the ike-policy)"))
+        }
+        guard case .success(let branch) = LoginCredentials.branch(entry.gateway, question.method), branch.peer == .certificate else {
+            let answer = LoginCredentials.answer(question, entry.gateway, at: .now)
+            entry.signer = answer.signer
+            return .peer(answer.answer)
+        }
+        let (id, threads, gateway) = (entry.id, environment.certificateThreads, entry.gateway)
+        then(entry) { await self.validate(question, gateway, threads, id) }
+        return nil
+    }
+
+    private func validate(_ question: PeerQuestion, _ gateway: GatewayRuntime, _ threads: CertificateThreads, _ id: UInt64) async {
+        let answer = await threads.run { LoginCredentials.answer(question, gateway, at: .now) }
+        if answer == nil { count("certificate-threads-full") }
+        entries[id]?.signer = answer?.signer
+        feed(.peer(answer?.answer ?? .refused("too many certificates wait to be validated; it may come again")), to: id)
+    }
+
+    private func sign(_ question: SignatureQuestion, _ signer: GatewayCertificates.Signer, _ threads: CertificateThreads, _ id: UInt64) async {
+        let signature = await threads.run { try? signer.key.sign(question.octets, by: question.scheme) }
+        feed(.signature(signature ?? nil), to: id)
+    }
+
+    private func admit(_ question: AddressQuestion, _ id: UInt64) async {
+        guard let entry = entries[id] else { return }
+        let answer = await environment.sessions.admit(
+            question, id: id, sa: SAReference(shard: shard, id: id), local: entry.local, gateway: entry.gateway)
+        addressed(answer, worker: await environment.sessions.worker(of: id) ?? 0, to: id)
+    }
+
+    private func addressed(_ answer: AddressAnswer, worker: Int, to id: UInt64) {
+        entries[id]?.worker = worker
+        feed(.address(answer), to: id)
+    }
+}
