@@ -148,6 +148,33 @@ struct FreeRADIUSTests {
         }
     }
 
+    @Test("a Disconnect-Request is made as octets, with each secret another authenticator; the gateway's file with two servers passes check")
+    func requestsAndSettings() async throws {
+        try await Scenario.run { scenario in
+            let world = try await World.build(scenario)
+            let name = "User-Name = \"alice\""
+            let made = try await world.server.compose(.disconnect, [name])
+            let other = try await world.server.compose(.disconnect, [name], secret: "another")
+            // code 40, 20 octets of header, one attribute
+            #expect(made.count == 27 && made[0] == 40 && Array(made[20...]) == [1, 7] + Array("alice".utf8))
+            #expect(other.count == 27 && made[4..<20] != other[4..<20])
+            #expect(try await world.server.compose(.changeOfAuthorization, [name])[0] == 43)
+
+            var settings = try AAARoad.settings(world.authority)
+            settings.assignsIPv4 = false
+            settings.hasIPv6Interface = true
+            settings.radius?.servers.append(.init("radius-2", address: RoadNetwork.hostAddress6))
+            settings.radius?.spool = (size: "1MiB", whenFull: "refuse-logins")
+            settings.radius?.password = "the policy's"
+            settings.furtherServices = [(name: "office", id: 7, interface: "priv1", address: "10.97.0.1/24")]
+            settings.furtherTemplates = [2: ["ip-mtu: 1300"]]
+            settings.furtherLists = ["printers": ["10.20.0.3/32"]]
+            let file = try scenario.write(settings.yaml(folder: scenario.folder), to: "ipsec-gw.yaml")
+            let check = try await scenario.run([try Programs.path("ipsec-gw"), "check", file])
+            #expect(check.succeeded && !check.output.contains("error:"), "\(check.output)")
+        }
+    }
+
     @Test("the samples' own users and sessions: every attribute that they name comes back under its name")
     func samples() async throws {
         try await Scenario.run { scenario in
