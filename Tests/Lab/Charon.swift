@@ -189,7 +189,9 @@ package final class Charon: Sendable {
     /// Name servers that it was given, in the order of its file.
     package func nameServers() -> [String] {
         let text = (try? String(contentsOfFile: "\(scenario.folder)/\(name).resolv", encoding: .utf8)) ?? ""
-        return text.split(separator: "\n").filter { $0.hasPrefix("nameserver ") }.compactMap { $0.split(separator: " ").dropFirst().first.map(String.init) }
+        return text.split(separator: "\n").filter { $0.hasPrefix("nameserver ") }.compactMap {
+            $0.split(separator: " ").dropFirst().first.map(String.init)
+        }
     }
 
     /// Its SAs as they are now.

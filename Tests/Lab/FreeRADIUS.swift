@@ -62,6 +62,22 @@ package final class FreeRADIUS: Sendable {
         running.withLock { $0 = process }
     }
 
+    /// Lets `octets` of IP packets to its authentication port pass, and then nothing more: a server that dies in the middle of a conversation.
+    package func goesDeaf(after octets: Int) async throws {
+        try await scenario.run(
+            ["/usr/sbin/nft", "-f", "-"], in: namespace,
+            input: """
+                table ip \(settings.name) {
+                    chain input {
+                        type filter hook input priority 0; policy accept;
+                        ip daddr \(address) udp dport 1812 quota over \(octets) bytes drop
+                    }
+                }
+
+                """
+        ).required()
+    }
+
     // MARK: What it saw
 
     /// Accounting records as they were stored, in order of arrival.

@@ -65,7 +65,8 @@ package struct GatewayRADIUSSettings: Sendable {
         let password = password.map { ", password: \"\($0)\"" } ?? ""
         var text = "  radius:\n    authentication-policy: { lab: { radius-server-policy: lab\(password)\(attributes(common)) } }\n"
         if accounts {
-            text += "    accounting-policy: { lab: { radius-server-policy: lab, update-interval: { value: \(updateInterval) }\(attributes(accounting)) } }\n"
+            text +=
+                "    accounting-policy: { lab: { radius-server-policy: lab, update-interval: { value: \(updateInterval) }\(attributes(accounting)) } }\n"
         }
         return text
     }

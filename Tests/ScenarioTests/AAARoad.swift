@@ -71,7 +71,8 @@ struct AAARoad {
         try charon.trust(authority.root.certificate.pem)
         var connection = CharonConnection()
         connection.remoteAuth = "pubkey"
-        if method.isByCertificate { connection.certificate = try authority.install(try authority.client(identity), at: charon) }
+        // TLS takes the certificate that says it is the EAP identity
+        if method.isByCertificate { _ = try authority.install(try authority.client(identity), at: charon) }
         method.apply(to: &connection, identity: identity, password: password, idi: idi ?? "device-\(number).test")
         change(&connection)
         try await charon.load([connection])
@@ -79,7 +80,9 @@ struct AAARoad {
     }
 
     /// A client by PSK or certificate, for psk-radius and cert-radius.
-    func client(_ number: Int = 1, withoutEAP identity: String, byCertificate: Bool, _ change: (inout CharonConnection) -> Void = { _ in }) async throws -> Charon {
+    func client(
+        _ number: Int = 1, withoutEAP identity: String, byCertificate: Bool, _ change: (inout CharonConnection) -> Void = { _ in }
+    ) async throws -> Charon {
         let charon = try await Charon.start(scenario, in: road.network.clients[number - 1])
         try charon.trust(authority.root.certificate.pem)
         var connection = CharonConnection()
@@ -110,7 +113,9 @@ struct AAARoad {
         return charon
     }
 
-    static func crowdUsers(_ count: Int) -> [FreeRADIUSSettings.User] { (1...count).map { .init("user\($0)", password: password, "Class = \"crowd\"") } }
+    static func crowdUsers(_ count: Int) -> [FreeRADIUSSettings.User] {
+        (1...count).map { .init("user\($0)", password: password, "Class = \"crowd\"") }
+    }
 
     /// The one session of an authenticated name.
     func session(named name: String) async throws -> GatewaySession {

@@ -75,7 +75,9 @@ struct AccountingTests {
     @Test("RAD-7: Acct-Terminate-Cause says why; one Start, one Stop; a clean stop ends with Accounting-Off", arguments: End.allCases)
     func rad_7_causes(_ end: End) async throws {
         try await Scenario.run { scenario in
-            let aaa = try await AAARoad.build(scenario, clients: 2, .init("alice", password: Self.password)) { $0.dpd = (interval: 10, maxRetries: 2) }
+            let aaa = try await AAARoad.build(scenario, clients: 2, .init("alice", password: Self.password)) {
+                $0.dpd = (interval: 10, maxRetries: 2)
+            }
             let client = try await aaa.client(1, "alice", idi: "phone.test")
             try await client.connect()
             let session = try await aaa.session(named: "alice")
@@ -132,9 +134,13 @@ struct AccountingTests {
             try await aaa.server.waitForAccounting { $0.of("Start").count == 20 }
             await aaa.gateway.process.killNow()
             let again = try await GatewayProcess.start(scenario, in: aaa.road.network.gateway, configuredIn: aaa.gateway.folder)
-            let records = try await aaa.server.waitForAccounting(timeout: .seconds(20)) { $0.of("Stop").count >= 20 && $0.of("Accounting-On").count >= 2 }
+            let records = try await aaa.server.waitForAccounting(timeout: .seconds(20)) {
+                $0.of("Stop").count >= 20 && $0.of("Accounting-On").count >= 2
+            }
             #expect(ids.count == 20 && records.sessions("Stop") == Dictionary(uniqueKeysWithValues: ids.map { ($0, 1) }))
-            #expect(records.of("Stop").allSatisfy { $0.cause == "NAS-Reboot" && $0.userName?.hasPrefix("user") == true && $0.classes == ["0x63726f7764"] })
+            #expect(
+                records.of("Stop").allSatisfy { $0.cause == "NAS-Reboot" && $0.userName?.hasPrefix("user") == true && $0.classes == ["0x63726f7764"] }
+            )
             #expect(records.last?.kind == "Accounting-On", "\(records.map(\.summary))")
             // no more of them after another restart
             again.process.signal(SIGTERM)

@@ -45,11 +45,14 @@ struct DisconnectTests {
         }
     }
 
-    @Test("RAD-9, RAD-10: each way to name a session, and several that agree: ACK, an IKE Delete to the client, a Stop with Admin-Reset", arguments: Identification.allCases)
+    @Test(
+        "RAD-9, RAD-10: each way to name a session, and several that agree: ACK, an IKE Delete to the client, a Stop with Admin-Reset",
+        arguments: Identification.allCases)
     func rad_10_identifications(_ identification: Identification) async throws {
         try await Scenario.run { scenario in
             let (aaa, client, session) = try await Self.connected(scenario)
-            let reply = try await aaa.server.request(.disconnect, identification.attributes(of: session) + ["Proxy-State = 0x0102", "Proxy-State += 0xff"])
+            let reply = try await aaa.server.request(
+                .disconnect, identification.attributes(of: session) + ["Proxy-State = 0x0102", "Proxy-State += 0xff"])
             #expect(reply?.isAcknowledged == true, "\(String(describing: reply))")
             #expect(reply?.attributes.filter { $0.hasPrefix("Proxy-State") } == ["Proxy-State = 0x0102", "Proxy-State = 0xff"])
             #expect(try await becomesTrue(within: .seconds(5)) { try await client.sas().isEmpty })
@@ -63,7 +66,8 @@ struct DisconnectTests {
     @Test("RAD-10: User-Name means all tunnels of that name, and of nobody else")
     func rad_10_allOfAName() async throws {
         try await Scenario.run { scenario in
-            let aaa = try await AAARoad.build(scenario, clients: 3, .init("alice", password: AAARoad.password), .init("bob", password: AAARoad.password))
+            let aaa = try await AAARoad.build(
+                scenario, clients: 3, .init("alice", password: AAARoad.password), .init("bob", password: AAARoad.password))
             let phone = try await aaa.client(1, "alice")
             let laptop = try await aaa.client(2, "alice")
             let bob = try await aaa.client(3, "bob")
@@ -73,7 +77,10 @@ struct DisconnectTests {
             for client in [phone, laptop] { #expect(try await becomesTrue(within: .seconds(5)) { try await client.sas().isEmpty }) }
             #expect(try await aaa.gateway.waitForSessions(1).first?.name == "bob")
             #expect(try await aaa.road.reachesHost(bob))
-            #expect(try await aaa.server.waitForAccounting { $0.of("Stop").count == 2 }.of("Stop").allSatisfy { $0.userName == "alice" && $0.cause == "Admin-Reset" })
+            #expect(
+                try await aaa.server.waitForAccounting { $0.of("Stop").count == 2 }.of("Stop").allSatisfy {
+                    $0.userName == "alice" && $0.cause == "Admin-Reset"
+                })
         }
     }
 
@@ -88,7 +95,9 @@ struct DisconnectTests {
         Refusal(attributes: ["User-Name = \"nobody\""], cause: "Session-Context-Not-Found"),
         Refusal(attributes: ["Acct-Session-Id = \"192.0.2.1-198.51.101.2:4500-1\""], cause: "Session-Context-Not-Found"),
         Refusal(attributes: ["User-Name = \"alice\"", "Framed-IP-Address = 10.99.0.78"], cause: "Session-Context-Not-Found"),
-        Refusal(attributes: ["User-Name = \"bob\"", portID, "Framed-IP-Address = 10.99.0.77", "Alc-IPsec-Serv-Id = 1"], cause: "Session-Context-Not-Found"),
+        Refusal(
+            attributes: ["User-Name = \"bob\"", portID, "Framed-IP-Address = 10.99.0.77", "Alc-IPsec-Serv-Id = 1"], cause: "Session-Context-Not-Found"
+        ),
         Refusal(attributes: [portID, "Framed-IP-Address = 10.99.0.77", "Alc-IPsec-Serv-Id = 2"], cause: "Session-Context-Not-Found"),
         Refusal(attributes: ["NAS-Identifier = \"\(GatewayRADIUSSettings.nasIdentifier)\""], cause: "Missing-Attribute"),
         Refusal(attributes: [portID, "Framed-IP-Address = 10.99.0.77"], cause: "Missing-Attribute"),
@@ -103,13 +112,15 @@ struct DisconnectTests {
             let (aaa, client, session) = try await Self.connected(scenario)
             for refusal in Self.refusals {
                 let reply = try await aaa.server.request(.disconnect, refusal.attributes + ["Proxy-State = 0x07"])
-                #expect(reply?.isAcknowledged == false && reply?.errorCause == refusal.cause, "\(refusal.testDescription): \(String(describing: reply))")
+                #expect(
+                    reply?.isAcknowledged == false && reply?.errorCause == refusal.cause, "\(refusal.testDescription): \(String(describing: reply))")
                 #expect(reply?.attributes.contains("Proxy-State = 0x07") == true)
             }
             #expect(try await aaa.session(named: "alice").id == session.id)
             #expect(try await aaa.road.reachesHost(client))
             let good = [
-                "User-Name = \"alice\"", "NAS-Identifier = \"\(GatewayRADIUSSettings.nasIdentifier)\"", "NAS-IP-Address = \(RoadNetwork.gatewayAddress)",
+                "User-Name = \"alice\"", "NAS-Identifier = \"\(GatewayRADIUSSettings.nasIdentifier)\"",
+                "NAS-IP-Address = \(RoadNetwork.gatewayAddress)",
                 "Event-Timestamp = \(Int(Date().timeIntervalSince1970))", "Message-Authenticator = 0x00",
             ]
             #expect(try await aaa.server.request(.disconnect, good)?.isAcknowledged == true)
@@ -128,7 +139,9 @@ struct DisconnectTests {
         }
     }
 
-    @Test("P20: a copy of a request gets the same octets again and ends nothing twice; an old Event-Timestamp, a wrong secret, a damaged authenticator get nothing")
+    @Test(
+        "P20: a copy of a request gets the same octets again and ends nothing twice; an old Event-Timestamp, a wrong secret, a damaged authenticator get nothing"
+    )
     func threat_P20_replayed() async throws {
         try await Scenario.run { scenario in
             let (aaa, client, session) = try await Self.connected(scenario)
@@ -179,7 +192,8 @@ struct DisconnectTests {
     func rad_10_overIPv6() async throws {
         try await Scenario.run { scenario in
             let aaa = try await AAARoad.build(
-                scenario, ipv6: true, .init("alice", password: AAARoad.password, "Framed-IP-Address = 10.99.0.77", "Framed-IPv6-Prefix = 2001:db8:99::77/128")
+                scenario, ipv6: true,
+                .init("alice", password: AAARoad.password, "Framed-IP-Address = 10.99.0.77", "Framed-IPv6-Prefix = 2001:db8:99::77/128")
             ) {
                 $0.assignsIPv4 = false
                 $0.hasIPv6Interface = true

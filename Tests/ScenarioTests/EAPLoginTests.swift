@@ -49,7 +49,9 @@ struct EAPLoginTests {
         }
     }
 
-    @Test("X-1: an RFC822 IDi is the EAP identity without a question; `request` asks all the same, and `idi` asks nobody", arguments: ["auto", "request", "idi"])
+    @Test(
+        "X-1: an RFC822 IDi is the EAP identity without a question; `request` asks all the same, and `idi` asks nobody",
+        arguments: ["auto", "request", "idi"])
     func x_1_identity(_ mode: String) async throws {
         try await Scenario.run { scenario in
             let aaa = try await AAARoad.build(scenario, .init("alice@example.test", password: AAARoad.password)) {
@@ -64,7 +66,9 @@ struct EAPLoginTests {
         }
     }
 
-    @Test("a wrong password is refused with AUTHENTICATION_FAILED, one line and no record; the right one comes in after it", arguments: EAPMethod.all.filter { !$0.isByCertificate })
+    @Test(
+        "a wrong password is refused with AUTHENTICATION_FAILED, one line and no record; the right one comes in after it",
+        arguments: EAPMethod.all.filter { !$0.isByCertificate })
     func rad_12_wrongPassword(_ method: EAPMethod) async throws {
         try await Scenario.run { scenario in
             let aaa = try await AAARoad.build(scenario, Self.alice) {
@@ -75,7 +79,9 @@ struct EAPLoginTests {
             let client = try await aaa.client(1, "alice", password: "not hers", by: method)
             let refused = try await client.initiate()
             #expect(!refused.succeeded)
-            #expect(refused.output.contains("EAP/FAIL") || refused.output.contains("AUTH_FAILED") || refused.output.contains("AUTHENTICATION_FAILED"), "\(refused.output)")
+            #expect(
+                refused.output.contains("EAP/FAIL") || refused.output.contains("AUTH_FAILED") || refused.output.contains("AUTHENTICATION_FAILED"),
+                "\(refused.output)")
             #expect(try aaa.server.exchanges("Access-Reject").count == 1)
             #expect(try await aaa.gateway.sessions().isEmpty)
             #expect(try await aaa.gateway.pools().map(\.used) == [0])
@@ -127,7 +133,9 @@ struct EAPLoginTests {
         }
     }
 
-    @Test("AUTH-5, P16: EAP alone is not for a client that did not offer it, nor with methods that prove one side", arguments: ["not offered", "eap-mschapv2", "eap-md5"])
+    @Test(
+        "AUTH-5, P16: EAP alone is not for a client that did not offer it, nor with methods that prove one side",
+        arguments: ["not offered", "eap-mschapv2", "eap-md5"])
     func threat_P16_eapOnly(_ what: String) async throws {
         try await Scenario.run { scenario in
             let aaa = try await AAARoad.build(scenario, Self.alice) {
@@ -137,7 +145,9 @@ struct EAPLoginTests {
             let client = try await aaa.client(1, "alice", by: method) { if what != "not offered" { $0.remoteAuth = what } }
             let refused = try await client.initiate()
             #expect(!refused.succeeded)
-            if what == "not offered" { #expect(refused.output.contains("AUTH_FAILED") || refused.output.contains("AUTHENTICATION_FAILED"), "\(refused.output)") }
+            if what == "not offered" {
+                #expect(refused.output.contains("AUTH_FAILED") || refused.output.contains("AUTHENTICATION_FAILED"), "\(refused.output)")
+            }
             #expect(try await aaa.gateway.sessions().isEmpty)
             #expect(!aaa.road.logLines(with: "event=refused").isEmpty)
         }
@@ -198,7 +208,10 @@ struct EAPLoginTests {
                 #expect(try await aaa.road.reachesHost(client))
             }
             let sessions = try await aaa.gateway.waitForSessions(3)
-            #expect(Set(sessions.map { "\($0.name) \($0.authorization?.classes ?? [])" }) == ["alice [\"staff\"]", "bob.test [\"psk\"]", "carol.test [\"cert\"]"])
+            #expect(
+                Set(sessions.map { "\($0.name) \($0.authorization?.classes ?? [])" }) == [
+                    "alice [\"staff\"]", "bob.test [\"psk\"]", "carol.test [\"cert\"]",
+                ])
         }
     }
 
@@ -212,11 +225,7 @@ struct EAPLoginTests {
             try charon.trust(aaa.authority.root.certificate.pem)
             var connection = CharonConnection()
             connection.remoteAuth = "pubkey"
-            // names enough that its certificate does not fit into 2,000 octets
-            connection.certificate = try aaa.authority.install(
-                try aaa.authority.client("alice", kind: .rsa(bits: 4096)) { options in
-                    options.names = (0..<40).map { .dns("a-rather-long-name-number-\($0).example.test") }
-                }, at: charon)
+            _ = try aaa.authority.install(try aaa.authority.largeClient("alice"), at: charon)
             EAPMethod.tls.apply(to: &connection, identity: "alice", password: "", idi: "device-1.test")
             try await charon.load([connection])
             let login = try await charon.initiate()

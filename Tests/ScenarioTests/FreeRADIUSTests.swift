@@ -70,7 +70,8 @@ struct FreeRADIUSTests {
             let rows: [(String, [String], Bool)] = [
                 ("MD5", ["eap=MD5"] + alice, false), ("MSCHAPv2", ["eap=MSCHAPV2"] + alice, true),
                 ("TLS", ["eap=TLS", "identity=\"carol@example.test\"", ca] + certificate, true),
-                ("TTLS-MSCHAPv2", ["eap=TTLS", "phase2=\"auth=MSCHAPV2\""] + tunnelled, true), ("TTLS-PAP", ["eap=TTLS", "phase2=\"auth=PAP\""] + tunnelled, true),
+                ("TTLS-MSCHAPv2", ["eap=TTLS", "phase2=\"auth=MSCHAPV2\""] + tunnelled, true),
+                ("TTLS-PAP", ["eap=TTLS", "phase2=\"auth=PAP\""] + tunnelled, true),
                 ("TTLS-EAP-MSCHAPv2", ["eap=TTLS", "phase2=\"autheap=MSCHAPV2\""] + tunnelled, true),
                 ("TTLS-EAP-MD5", ["eap=TTLS", "phase2=\"autheap=MD5\""] + tunnelled, true),
                 ("PEAP", ["eap=PEAP", "phase2=\"auth=MSCHAPV2\""] + tunnelled, true),
@@ -82,8 +83,11 @@ struct FreeRADIUSTests {
                 let names = outcome.reply.map(\.name)
                 // the session hangs on the proved name, never on the tunnel's outer one
                 let isAlice = name != "TLS"
-                #expect(outcome.reply.first { $0.name == "User-Name" }?.value == (isAlice ? "'alice@example.test'" : "'carol@example.test'"), "\(name): \(names)")
-                #expect(names.contains("Framed-IP-Address") == isAlice && names.filter { $0 == "Class" }.count == (isAlice ? 2 : 0), "\(name): \(names)")
+                #expect(
+                    outcome.reply.first { $0.name == "User-Name" }?.value == (isAlice ? "'alice@example.test'" : "'carol@example.test'"),
+                    "\(name): \(names)")
+                #expect(
+                    names.contains("Framed-IP-Address") == isAlice && names.filter { $0 == "Class" }.count == (isAlice ? 2 : 0), "\(name): \(names)")
             }
         }
     }
@@ -142,7 +146,9 @@ struct FreeRADIUSTests {
                     "Acct-Session-Time = 61", "Acct-Delay-Time = 3"))
             let records = try await world.server.waitForAccounting { $0.count == 2 }
             #expect(records.map(\.kind) == ["Start", "Stop"])
-            #expect(records[0].classes == ["0x7374616666", "0x00ff00"] && records[0].userName == "a\"b" && records[0]["Framed-IP-Address"] == "10.99.0.77")
+            #expect(
+                records[0].classes == ["0x7374616666", "0x00ff00"] && records[0].userName == "a\"b" && records[0]["Framed-IP-Address"] == "10.99.0.77"
+            )
             #expect(records[1].octetsIn == 2 << 32 + 7 && records[1].octetsOut == 5 && records[1].seconds == 61 && records[1].delay == 3)
             #expect(records[1].cause == "User-Request" && records[1].session == "192.0.2.1-[2001:db8::1]:500-1365016423")
         }
@@ -187,7 +193,9 @@ struct FreeRADIUSTests {
             ] {
                 let reply = try await world.ask(name, password).output
                 #expect(reply.contains("Received Access-Accept"), "\(reply)")
-                for line in try Self.attributes(of: name) where !line.hasPrefix("Class") { #expect(reply.contains("\t\(line)"), "\(name): \(line)\n\(reply)") }
+                for line in try Self.attributes(of: name) where !line.hasPrefix("Class") {
+                    #expect(reply.contains("\t\(line)"), "\(name): \(line)\n\(reply)")
+                }
             }
             let shut = try await world.ask("mallory@example.com", "x").output
             #expect(shut.contains("Received Access-Reject") && shut.contains("The account is closed."), "\(shut)")
@@ -219,7 +227,8 @@ struct FreeRADIUSTests {
                 _ = try scenario.write(text, to: file)
             }
             let commands = try Self.installation().map {
-                $0.replacingOccurrences(of: "C=/etc/freeradius/3.0", with: "C=\(root)/3.0").replacingOccurrences(of: "P=/root/radius", with: "P=\(scenario.folder)")
+                $0.replacingOccurrences(of: "C=/etc/freeradius/3.0", with: "C=\(root)/3.0").replacingOccurrences(
+                    of: "P=/root/radius", with: "P=\(scenario.folder)")
             }
             #expect(commands.count > 10 && commands.last == "freeradius -XC && systemctl restart freeradius")
             let script = (["set -eu", "cd \(Self.samples)"] + commands.dropLast()).joined(separator: "\n")
@@ -228,7 +237,9 @@ struct FreeRADIUSTests {
             try await scenario.run(["/bin/sed", "-i", "-E", "s/^\\t(user|group) = freerad$//", "\(root)/3.0/radiusd.conf"]).required()
             let checked = try await scenario.run(["/usr/sbin/freeradius", "-XC", "-d", "\(root)/3.0"])
             #expect(checked.output.contains("Configuration appears to be OK"), "\(checked.output.suffix(2000))")
-            #expect(checked.output.contains("server ipsec-gw {") && checked.output.contains("server ipsec-gw-inner {") && !checked.output.contains("server default {"))
+            #expect(
+                checked.output.contains("server ipsec-gw {") && checked.output.contains("server ipsec-gw-inner {")
+                    && !checked.output.contains("server default {"))
         }
     }
 

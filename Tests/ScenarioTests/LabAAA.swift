@@ -14,8 +14,16 @@ extension LabCertificates {
             $0.extendedKeyUsage = [.serverAuthentication]
         }
         return .init(
-            certificate: ([made.certificate.pem] + made.chain.map(\.pem)).joined(), key: String(decoding: try made.key.pem().exposed(), as: UTF8.self),
+            certificate: ([made.certificate.pem] + made.chain.map(\.pem)).joined(),
+            key: String(decoding: try made.key.pem().exposed(), as: UTF8.self),
             authority: root.certificate.pem)
+    }
+
+    /// A client's certificate that does not fit into 2,000 octets: names enough.
+    func largeClient(_ name: String) throws -> TestCertificate {
+        try client(name, kind: .rsa(bits: 2048)) { options in
+            options.names = [.dns(name)] + (0..<40).map { .dns("a-rather-long-name-number-\($0).example.test") }
+        }
     }
 }
 

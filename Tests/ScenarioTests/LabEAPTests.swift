@@ -72,6 +72,31 @@ struct LabEAPTests {
         }
     }
 
+    @Test("EAP packets of 2,500 octets, from a certificate with many names; and a server that goes deaf after the first request")
+    func largeAndDeaf() async throws {
+        try await Scenario.run { scenario in
+            let network = try await RoadNetwork.build(scenario)
+            let authority = try LabCertificates(scenario)
+            var settings = FreeRADIUSSettings(.init("alice", password: nil, "Framed-IP-Address = 10.99.0.77"))
+            settings.certificates = try authority.radius()
+            settings.eapFragmentSize = 2500
+            let server = try await FreeRADIUS.start(scenario, in: network.host, settings)
+            _ = try await Self.gateway(scenario, network, authority, settings)
+            var own = Charon.Settings()
+            own.eapFragmentSize = 2500
+            let client = try await Self.client(scenario, network, authority, .tls, settings: own)
+            let login = try await client.initiate()
+            #expect(login.succeeded && login.output.contains("splitting IKE message"), "\(login.output)")
+            #expect(try server.exchanges("Access-Request").contains { $0.all("EAP-Message").count >= 9 })
+            try await client.terminate()
+
+            let before = try server.exchanges("Access-Challenge").count
+            try await server.goesDeaf(after: 400)
+            _ = try await client.initiate(timeout: .seconds(5))
+            #expect(try server.exchanges("Access-Challenge").count == before + 1)
+        }
+    }
+
     private static func gateway(
         _ scenario: Scenario, _ network: RoadNetwork, _ authority: LabCertificates, _ server: FreeRADIUSSettings,
         _ change: (inout CharonConnection) -> Void = { _ in }
@@ -98,14 +123,18 @@ struct LabEAPTests {
 
     private static func client(
         _ scenario: Scenario, _ network: RoadNetwork, _ authority: LabCertificates, _ method: EAPMethod, password: String = "alice's password",
-        _ change: (inout CharonConnection) -> Void = { _ in }
+        settings: Charon.Settings = .init(), _ change: (inout CharonConnection) -> Void = { _ in }
     ) async throws -> Charon {
-        let charon = try await Charon.start(scenario, in: network.clients[0])
+        let charon = try await Charon.start(scenario, in: network.clients[0], settings: settings)
         var connection = CharonConnection()
         connection.remoteAuth = "pubkey"
         try charon.trust(authority.root.certificate.pem)
-        if method.isByCertificate { connection.certificate = try authority.install(try authority.client("alice"), at: charon) }
-        method.apply(to: &connection, identity: "alice", password: password, idi: method.isByCertificate ? nil : "device.test")
+        if method.isByCertificate {
+            let certificate = try settings.eapFragmentSize == nil ? authority.client("alice") : authority.largeClient("alice")
+            // TLS takes the one that says it is the EAP identity
+            _ = try authority.install(certificate, at: charon)
+        }
+        method.apply(to: &connection, identity: "alice", password: password, idi: "device.test")
         change(&connection)
         try await charon.load([connection])
         return charon

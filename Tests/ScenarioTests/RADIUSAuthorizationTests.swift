@@ -19,11 +19,16 @@ struct RADIUSAuthorizationTests {
         /// The policy's password; nil: the client's PSK is sent.
         let password: String?
         var sent: String { password ?? GatewaySettings.psk }
-        var authentication: [String] { byCertificate ? ["auth-method: cert-radius", "own-auth-method: cert"] : ["auth-method: psk-radius", "own-auth-method: cert"] }
+        var authentication: [String] {
+            byCertificate ? ["auth-method: cert-radius", "own-auth-method: cert"] : ["auth-method: psk-radius", "own-auth-method: cert"]
+        }
         var testDescription: String { (byCertificate ? "cert-radius" : "psk-radius") + (password == nil ? "" : " with the policy's password") }
     }
 
-    static let modes = [Mode(byCertificate: false, password: nil), Mode(byCertificate: false, password: "the policy's"), Mode(byCertificate: true, password: "the policy's")]
+    static let modes = [
+        Mode(byCertificate: false, password: nil), Mode(byCertificate: false, password: "the policy's"),
+        Mode(byCertificate: true, password: "the policy's"),
+    ]
 
     @Test("AUTH-3, RAD-2: after PSK or certificate RADIUS has the last word: accepted, then another who is rejected", arguments: modes)
     func auth_3_modes(_ mode: Mode) async throws {
@@ -43,7 +48,9 @@ struct RADIUSAuthorizationTests {
 
             let bob = try await aaa.client(2, withoutEAP: "bob.test", byCertificate: mode.byCertificate)
             let refused = try await bob.initiate()
-            #expect(!refused.succeeded && (refused.output.contains("AUTH_FAILED") || refused.output.contains("AUTHENTICATION_FAILED")), "\(refused.output)")
+            #expect(
+                !refused.succeeded && (refused.output.contains("AUTH_FAILED") || refused.output.contains("AUTHENTICATION_FAILED")),
+                "\(refused.output)")
             #expect(!aaa.road.logLines(with: "event=refused", "bob.test").isEmpty)
             #expect(try await aaa.gateway.waitForSessions(1).first?.name == "alice.test")
             #expect(try await aaa.server.waitForAccounting { !$0.of("Start").isEmpty }.of("Start").map(\.userName) == ["alice.test"])
@@ -53,14 +60,18 @@ struct RADIUSAuthorizationTests {
     @Test("AUTH-3: a wrong PSK is refused before RADIUS hears of it")
     func auth_3_wrongPSK() async throws {
         try await Scenario.run { scenario in
-            let aaa = try await AAARoad.build(scenario, .init("alice.test", password: GatewaySettings.psk)) { $0.authentication = Self.modes[0].authentication }
+            let aaa = try await AAARoad.build(scenario, .init("alice.test", password: GatewaySettings.psk)) {
+                $0.authentication = Self.modes[0].authentication
+            }
             let alice = try await aaa.client(1, withoutEAP: "alice.test", byCertificate: false) { $0.psk = "not the text of the lab" }
             #expect(try await !alice.initiate().succeeded)
             #expect(try aaa.server.exchanges().isEmpty)
         }
     }
 
-    @Test("X-4, C12: an Accept without Message-Authenticator counts for nothing, is counted and named; require: false takes it", arguments: [true, false])
+    @Test(
+        "X-4, C12: an Accept without Message-Authenticator counts for nothing, is counted and named; require: false takes it",
+        arguments: [true, false])
     func threat_C12_messageAuthenticator(isRequired: Bool) async throws {
         try await Scenario.run { scenario in
             let aaa = try await AAARoad.build(scenario, .init("alice.test", password: GatewaySettings.psk)) {
@@ -110,7 +121,8 @@ struct RADIUSAuthorizationTests {
             let said = try #require(session.authorization)
             #expect(said.server == "radius-1" && said.classes == ["staff", "0x00ff00"])
             #expect(said.sessionTimeoutSeconds == 7200 && said.idleTimeoutSeconds == 600 && said.interimIntervalSeconds == 300 && said.portLimit == 3)
-            #expect(said.lifetimeSeconds == 1200 && said.pfsGroup == "group-14" && said.replayWindow == 1024 && said.dns == ["10.20.0.53", "10.20.0.54"])
+            #expect(
+                said.lifetimeSeconds == 1200 && said.pfsGroup == "group-14" && said.replayWindow == 1024 && said.dns == ["10.20.0.53", "10.20.0.54"])
             let child = try #require(try await aaa.gateway.sas().first { $0.session == session.id }?.children.first)
             #expect(child.encryption == "aes-256" && child.integrity == "sha-256" && child.replay.window == 1024)
             #expect((1100...1200).contains(child.remainingSeconds ?? 0), "\(child)")
@@ -121,10 +133,12 @@ struct RADIUSAuthorizationTests {
         }
     }
 
-    @Test("RAD-5: what cannot be followed refuses the login: an unknown service, interface or template, an algorithm that nobody has", arguments: [
-        "Alc-IPsec-Serv-Id = 99", "Alc-IPsec-Interface = \"nowhere\"", "Alc-IPsec-Tunnel-Template-Id = 99", "Alc-IPsec-SA-Encr-Algorithm = 200",
-        "Filter-Id = \"unheard\"", "Framed-IP-Address = 224.0.0.1",
-    ])
+    @Test(
+        "RAD-5: what cannot be followed refuses the login: an unknown service, interface or template, an algorithm that nobody has",
+        arguments: [
+            "Alc-IPsec-Serv-Id = 99", "Alc-IPsec-Interface = \"nowhere\"", "Alc-IPsec-Tunnel-Template-Id = 99", "Alc-IPsec-SA-Encr-Algorithm = 200",
+            "Filter-Id = \"unheard\"", "Framed-IP-Address = 224.0.0.1",
+        ])
     func rad_5_refused(_ attribute: String) async throws {
         try await Scenario.run { scenario in
             let aaa = try await AAARoad.build(scenario, .init("alice", password: Self.password, attribute)) {
@@ -138,13 +152,16 @@ struct RADIUSAuthorizationTests {
         }
     }
 
-    @Test("RAD-5, ADDR-12: Framed-IP-Address and an IPv6 address, by Framed-IPv6-Prefix of 128 bits and by Framed-IPv6-Address", arguments: [
-        "Framed-IPv6-Prefix = 2001:db8:99::77/128", "Framed-IPv6-Address = 2001:db8:99::77",
-    ])
+    @Test(
+        "RAD-5, ADDR-12: Framed-IP-Address and an IPv6 address, by Framed-IPv6-Prefix of 128 bits and by Framed-IPv6-Address",
+        arguments: [
+            "Framed-IPv6-Prefix = 2001:db8:99::77/128", "Framed-IPv6-Address = 2001:db8:99::77",
+        ])
     func addr_12_bothFamilies(_ attribute: String) async throws {
         try await Scenario.run { scenario in
             let aaa = try await AAARoad.build(
-                scenario, ipv6: true, .init("alice", password: Self.password, "Framed-IP-Address = 10.99.0.77", attribute, "Alc-Ipv6-Primary-Dns = 2001:db8:20::53")
+                scenario, ipv6: true,
+                .init("alice", password: Self.password, "Framed-IP-Address = 10.99.0.77", attribute, "Alc-Ipv6-Primary-Dns = 2001:db8:20::53")
             ) {
                 $0.assignsIPv4 = false
                 $0.hasIPv6Interface = true
@@ -187,7 +204,8 @@ struct RADIUSAuthorizationTests {
         try await Scenario.run { scenario in
             let aaa = try await AAARoad.build(
                 scenario, clients: 2, .init("alice", password: Self.password, "Framed-IP-Address = 10.99.0.77"),
-                .init("bob", password: Self.password, "Framed-IP-Address = 10.99.0.77"), .init("carol", password: Self.password, "Framed-IP-Address = 10.50.0.1")
+                .init("bob", password: Self.password, "Framed-IP-Address = 10.99.0.77"),
+                .init("carol", password: Self.password, "Framed-IP-Address = 10.50.0.1")
             ) { $0.assignsIPv4 = false }
             let alice = try await aaa.client(1, "alice")
             #expect(try await alice.connect().virtualAddresses == ["10.99.0.77"])
@@ -301,7 +319,8 @@ struct RADIUSAuthorizationTests {
     func x_3_idleTimeout() async throws {
         try await Scenario.run { scenario in
             let aaa = try await AAARoad.build(
-                scenario, clients: 2, .init("alice", password: Self.password, "Idle-Timeout = 5"), .init("bob", password: Self.password, "Idle-Timeout = 5"))
+                scenario, clients: 2, .init("alice", password: Self.password, "Idle-Timeout = 5"),
+                .init("bob", password: Self.password, "Idle-Timeout = 5"))
             let alice = try await aaa.client(1, "alice")
             let bob = try await aaa.client(2, "bob")
             try await alice.connect()

@@ -43,7 +43,9 @@ struct RADIUSFailureTests {
         return aaa.road.network.gateway
     }
 
-    @Test("P19: the first server is silent: the same login is taken to the second, and the next one goes there at once; after the hold-down the first is back")
+    @Test(
+        "P19: the first server is silent: the same login is taken to the second, and the next one goes there at once; after the hold-down the first is back"
+    )
     func threat_P19_failover() async throws {
         try await Scenario.run { scenario in
             let aaa = try await AAARoad.build(scenario, clients: 2, Self.alice, Self.bob) { Self.two(&$0) }
@@ -80,18 +82,7 @@ struct RADIUSFailureTests {
             let aaa = try await AAARoad.build(scenario, Self.alice) { Self.two(&$0) }
             let second = try await aaa.secondServer()
             // the first request passes, every later one is lost
-            try await scenario.run(
-                ["/usr/sbin/nft", "-f", "-"], in: aaa.host,
-                input: """
-                    table ip lab {
-                        chain input {
-                            type filter hook input priority 0; policy accept;
-                            ip daddr \(RoadNetwork.hostAddress) udp dport 1812 quota over 400 bytes drop
-                        }
-                    }
-
-                    """
-            ).required()
+            try await aaa.server.goesDeaf(after: 400)
             let client = try await aaa.client(1, "alice", by: .tls)
             let first = try await client.initiate()
             #expect(try aaa.server.exchanges("Access-Challenge").count == 1)
