@@ -68,7 +68,10 @@ struct ChildMemoryTests {
         let child = ChildSASpec(
             tunnel: id, inbound: spi, outbound: 0xcafe, suite: suite, keys: keys, selectors: Selectors(local: all, remote: all))
         if end == .refused {
-            await #expect(throws: DatapathError.self) { try await rig.control.install(child) }
+            do throws(DatapathError) {
+                try await rig.control.install(child)
+                Issue.record("installed without a tunnel")
+            } catch {}
             return secrets
         }
         try await rig.control.install(child)

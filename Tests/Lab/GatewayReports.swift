@@ -40,9 +40,12 @@ package struct GatewaySession: Decodable, Sendable {
 /// IKE SAs with their Child SAs as `ipsec-gwctl sas` prints them, as far as scenarios look.
 package struct GatewaySA: Decodable, Sendable {
     package let session: String
+    package let encryption: String
+    package let keyExchange: String
     package let children: [Child]
 
     package struct Child: Decodable, Sendable {
+        package let inboundSPI: String
         package let encryption: String
         package let integrity: String
         package let localSelectors: [String]
@@ -86,19 +89,6 @@ package struct GatewayRADIUS: Decodable, Sendable {
     }
 
     package func server(_ name: String, _ kind: String = "authentication") -> Server? { servers.first { $0.name == name && $0.kind == kind } }
-}
-
-/// An IKE SA as `ipsec-gwctl sas` prints it.
-package struct GatewaySA: Decodable, Sendable {
-    package struct Child: Decodable, Sendable {
-        package let inboundSPI: String
-        package let encryption: String
-        package let remainingSeconds: UInt64
-    }
-    package let session: String
-    package let encryption: String
-    package let keyExchange: String
-    package let children: [Child]
 }
 
 /// A pool as `ipsec-gwctl pools` prints it.
