@@ -97,6 +97,12 @@ struct GatewayAAA: Sendable {
     var portID: String?
     var named: NamedSettings
 
+    /// No RADIUS server is asked.
+    init(nas: NASDescription) {
+        self.nas = nas
+        named = NamedSettings()
+    }
+
     init(_ gateway: GatewayConfiguration, address: IPAddress, _ configuration: Configuration) {
         let radius = configuration.radius
         if let policy = radius.authenticationPolicies.first(where: { $0.name == gateway.authenticationPolicy }) {
@@ -123,10 +129,12 @@ struct NamedSettings: Sendable {
         let ownAddresses: [IPAddress]
     }
 
-    let interfaces: [Interface]
-    let templates: [Int: SessionTemplate]
-    let selectors: [String: TrafficSelectorList]
-    let pools: [PoolName]
+    private(set) var interfaces: [Interface] = []
+    private(set) var templates: [Int: SessionTemplate] = [:]
+    private(set) var selectors: [String: TrafficSelectorList] = [:]
+    private(set) var pools: [PoolName] = []
+
+    init() {}
 
     init(_ configuration: Configuration) {
         interfaces = configuration.interfaces.map {
