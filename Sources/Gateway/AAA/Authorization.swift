@@ -15,7 +15,7 @@ struct AuthorizationRefusal: Error {
 }
 
 /// What a RADIUS server said of one login, as it acts on the session (features.md RAD-5, X-3).
-struct Authorization: Sendable {
+final class Authorization: Sendable {
     /// Where an address comes from.
     enum Address: Sendable, Equatable {
         case exact(IPAddress)
@@ -32,25 +32,27 @@ struct Authorization: Sendable {
     /// The gateway with the service, interface and template that the server named.
     let gateway: GatewayRuntime
     /// Of the families that RADIUS assigns.
-    private(set) var addresses: [AddressFamily: Address] = [:]
-    private(set) var terms = ChildTerms()
+    let addresses: [AddressFamily: Address]
+    let terms: ChildTerms
 
     /// Throws where the server names what the configuration does not have.
     init(
         _ accept: AccessAccept, server: String, userName: [UInt8], acctSessionID: String, gateway: GatewayRuntime
     ) throws(AuthorizationRefusal) {
+        var gateway = gateway
+        try Self.move(&gateway, accept)
+        let transforms = try Self.template(&gateway, accept)
+        var addresses: [AddressFamily: Address] = [:]
+        for family in [AddressFamily.ipv4, .ipv6] {
+            addresses[family] = try Self.address(family, accept, gateway)
+        }
+        terms = try Self.terms(accept, transforms: transforms, gateway)
         self.accept = accept
         self.server = server
         self.userName = userName
         self.acctSessionID = acctSessionID
-        var gateway = gateway
-        try Self.move(&gateway, accept)
-        let transforms = try Self.template(&gateway, accept)
         self.gateway = gateway
-        terms = try Self.terms(accept, transforms: transforms, gateway)
-        for family in [AddressFamily.ipv4, .ipv6] {
-            addresses[family] = try Self.address(family, accept, gateway)
-        }
+        self.addresses = addresses
     }
 
     /// Alc-IPsec-Serv-Id and Alc-IPsec-Interface.

@@ -40,15 +40,22 @@ actor Addresses {
     }
 
     /// An address for a session, on disk; or why there is none.
-    func acquire(pool name: PoolName, _ request: LeaseRequest) async -> Result<Lease, AddressFailure> {
+    func acquire(
+        pool name: PoolName, identity: String, wanted: IPAddress?, family: AddressFamily, session: LeaseSession
+    ) async -> Result<Lease, AddressFailure> {
         guard pools[name] != nil else { return .failure(.noPool(name)) }
-        return await ask(name, request.session) { .request($0, request) }
+        let id = newRequest()
+        var outputs: [AddressOutput] = []
+        let request = LeaseRequest(identity: identity, wanted: wanted, family: family, session: session)
+        pools[name]?.handle(.request(id, request), at: MonotonicClock.now, into: &outputs)
+        return await settle(outputs, of: name, id: id)
     }
 
     /// An address that a RADIUS server gave, within the gateway's private interface. One that lies in a local pool belongs to that (invariant I2).
     func acquire(given gateway: GatewayRuntime, _ request: LeaseRequest) async -> Result<Lease, AddressFailure> {
         if let wanted = request.wanted, let pool = pools.values.first(where: { $0.holds(wanted) && gateway.hasPrefix(of: wanted) }) {
-            let answer = await acquire(pool: pool.settings.name, request)
+            let answer = await acquire(
+                pool: pool.settings.name, identity: request.identity, wanted: wanted, family: request.family, session: request.session)
             guard case .success(let lease) = answer, lease.address != wanted else { return answer }
             await release(lease)
             return .failure(.refused(.ownedByAnother(wanted)))
@@ -56,7 +63,8 @@ actor Addresses {
         let name = gateway.givenName
         let settings = GivenAddresses.Settings(name: name, prefixes: gateway.prefixes, reserved: Set(gateway.ownAddresses))
         if given[name] == nil { given[name] = GivenAddresses(settings) } else { given[name]?.reconfigure(settings) }
-        return await ask(name, request.session) { .request($0, request) }
+        let id = newRequest()
+        return await ask(name, id, .request(id, request))
     }
 
     /// Feeds the source of that name, whichever it is.
@@ -72,19 +80,21 @@ actor Addresses {
         return true
     }
 
-    private func ask(
-        _ name: PoolName, _ session: LeaseSession, _ input: (RequestID) -> AddressInput
-    ) async -> Result<Lease, AddressFailure> {
-        let id = RequestID(nextRequest)
+    private func newRequest() -> RequestID {
         nextRequest &+= 1
+        return RequestID(nextRequest)
+    }
+
+    private func ask(_ name: PoolName, _ id: RequestID, _ input: AddressInput) async -> Result<Lease, AddressFailure> {
         var outputs: [AddressOutput] = []
-        guard feed(name, input(id), into: &outputs) else { return .failure(.noPool(name)) }
+        guard feed(name, input, into: &outputs) else { return .failure(.noPool(name)) }
         return await settle(outputs, of: name, id: id)
     }
 
     /// The lease goes to another session of the same identity without being given back (features.md X-8).
     func takeOver(_ lease: Lease, by session: LeaseSession) async -> Lease? {
-        try? await ask(lease.pool, session) { .takeOver($0, lease, by: session) }.get()
+        let id = newRequest()
+        return try? await ask(lease.pool, id, .takeOver(id, lease, by: session)).get()
     }
 
     func release(_ lease: Lease) async {

@@ -132,12 +132,14 @@ extension Sessions {
             return await given(request, session: session)
         case .pool(let pool):
             if session.authorization?.accept.framedIPAddress == .choose { request.wanted = nil }
-            return await addresses.acquire(pool: pool, request)
+            return await addresses.acquire(
+                pool: pool, identity: request.identity, wanted: request.wanted, family: family, session: id)
         case nil:
             guard let pool = session.gateway.pools[family] else {
                 return .failure(.noAddresses(gateway: session.gateway.name, family, asksRADIUS: session.authorization != nil))
             }
-            return await addresses.acquire(pool: pool, request)
+            return await addresses.acquire(
+                pool: pool, identity: request.identity, wanted: request.wanted, family: family, session: id)
         }
     }
 
