@@ -147,7 +147,8 @@ let package = Package(
             name: "AddressAssignmentTests", dependencies: ["AddressAssignment", "GatewayTesting", "Wire"], swiftSettings: tests),
         .testTarget(name: "PKITests", dependencies: ["COpenSSL", "GatewayCrypto", "GatewayTesting", "PKI", "Wire"], swiftSettings: tests),
         .testTarget(
-            name: "RADIUSTests", dependencies: ["COpenSSL", "GatewayCrypto", "GatewayTesting", "RADIUS", "Wire"], exclude: ["Vectors/make-vectors.py"],
+            name: "RADIUSTests", dependencies: ["COpenSSL", "GatewayCrypto", "GatewayTesting", "RADIUS", "Wire"],
+            exclude: ["Vectors/make-vectors.py"],
             swiftSettings: tests),
         .testTarget(name: "StateStoreTests", dependencies: ["StateStore", "Wire"], swiftSettings: tests),
         .testTarget(
@@ -195,7 +196,8 @@ if Context.environment["IPSEC_GW_EXTRAS"] == "1" {
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "CFuzzer", "ESP", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "PKI", "PacketFixtures", "RoadWarrior", "Wire",
+                "CFuzzer", "COpenSSL", "ESP", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "PKI", "PacketFixtures", "RADIUS",
+                "RoadWarrior", "Wire",
             ],
             path: "Tests/Fuzz/Targets", swiftSettings: tests,
             // gold, the default on Linux, cannot read the line tables of libFuzzer's archive

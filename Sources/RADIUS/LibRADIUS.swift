@@ -97,11 +97,12 @@ enum LibRADIUS {
                 }
             }
             guard decoded == 0 else { throw .library(reason()) }
-            return try unsafe contents(of: packet)
+            return try unsafe contents(of: packet, withKeys: outline.code == .accessAccept)
         }
     }
 
-    private static func contents(of packet: OpaquePointer) throws(RADIUSError) -> Decoded {
+    /// Keys count in an Access-Accept only; elsewhere they are passed over.
+    private static func contents(of packet: OpaquePointer, withKeys: Bool) throws(RADIUSError) -> Decoded {
         var result = Decoded()
         let keys = MPPEKeys.Collected()
         var pair = unsafe gw_radius_first(packet)
@@ -112,6 +113,7 @@ enum LibRADIUS {
             guard let start = unsafe gw_radius_pair_value(current, &count) else { continue }
             let value = unsafe UnsafeRawBufferPointer(start: start, count: count)
             if type == .msMPPERecvKey || type == .msMPPESendKey {
+                guard withKeys else { continue }
                 guard unsafe !gw_radius_pair_is_raw(current) else { throw .badKey }
                 try unsafe keys.take(value, as: type)
             } else {

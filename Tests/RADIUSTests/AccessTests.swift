@@ -50,7 +50,7 @@ struct AccessAcceptTests {
         #expect(accept.framedIPAddress == IPAddress("10.1.2.3").map { .address($0) } && accept.framedIPNetmask == 24)
         #expect(accept.framedPool == "staff" && accept.framedIPv6Pool == "staff6")
         #expect(accept.framedIPv6Address == IPAddress("2001:db8::9") && accept.framedIPv6Prefix == IPPrefix("2001:db8:1:2::/64"))
-        #expect(accept.ipv4DNS == [IPAddress("10.0.0.53"), IPAddress("10.0.0.54")] && accept.ipv6DNS == [IPAddress("2001:db8::53")])
+        #expect(accept.ipv4DNS == [IPAddress("10.0.0.53"), IPAddress("10.0.0.54")] && accept.ipv6DNS == [IPAddress("2001:db8::35")])
         #expect(accept.routes == [IPPrefix("192.168.7.0/24"), IPPrefix("192.168.8.1/32"), IPPrefix("2001:db8:7::/48")])
         #expect(accept.delegatedIPv6Prefixes == [IPPrefix("2001:db8:8::/56")])
         #expect(accept.filterID == "corporate" && accept.sessionTimeout == .seconds(3600) && accept.idleTimeout == .seconds(600))

@@ -140,28 +140,28 @@ struct ClientTests {
         rig.ask(1)
         rig.pass(.seconds(30))
         for id in UInt64(2)...10 { rig.ask(id) }
-        rig.pass(.seconds(30))
+        // the first gives up after about 47 s; the others, begun after 30 s, would need until 77 s and have their next turn at about 61 s
+        rig.pass(.seconds(35))
         #expect(rig.states.count == 1)
-        let asked = Set(rig.sent.filter { $0.to == ClientRig.b }.map(\.identifier))
+        let asked = Set(rig.sent.filter { $0.to == ClientRig.b }.map(\.authenticator))
         #expect(asked.count == 10, "all ten are with server b")
     }
 
-    @Test("all servers held down: a request fails at once, until one may be tried")
+    @Test("all servers held down: a request fails at once, until one may be tried, with all its retransmissions")
     func noServer() throws {
-        var rig = try ClientRig()
+        var rig = try ClientRig(servers: 1)
         rig.ask(1)
         while rig.wait() {}
-        #expect(rig.failures.map(\.failure) == [.timeout("b")])
-        let count = rig.sent.count
-        #expect(count == 8)
+        #expect(rig.failures.map(\.failure) == [.timeout("a")] && rig.sent.count == 4)
         rig.ask(2)
-        #expect(rig.failures.last?.failure == .noServer && rig.sent.count == count)
+        #expect(rig.failures.last?.failure == .noServer && rig.sent.count == 4)
+        #expect(try rig.statistics("a").heldDownUntil == rig.now + .seconds(30))
         rig.pass(.seconds(31))
         rig.ask(3)
-        #expect(rig.sent.count == count + 1)
-        // alone in the world, the tried one gets all its retransmissions
-        while rig.sent.last?.to == ClientRig.a, rig.wait() {}
-        #expect(rig.sent.filter { $0.at > rig.sent[count - 1].at && $0.to == ClientRig.a }.count >= 1)
+        rig.ask(4)
+        #expect(rig.sent.count == 5 && rig.failures.last.map { $0.id == 4 && $0.failure == .noServer } == true)
+        while rig.wait() {}
+        #expect(rig.sent.count == 8 && rig.failures.last.map { $0.id == 3 && $0.failure == .timeout("a") } == true)
     }
 
     @Test("round robin: each in turn, the dead one passed over")
@@ -284,13 +284,13 @@ struct ClientTests {
         #expect(rig.failures.map(\.failure) == [.encoding(.valueTooLong(.userName))] && rig.client.outstanding == 0 && rig.sent.isEmpty)
     }
 
-    @Test("any order of loss, copies, forgeries and silence: each request ends once, nothing is left", arguments: 1...40)
+    @Test("any order of loss, copies, forgeries and silence: each request ends once, nothing is left", arguments: 1...16)
     func schedules(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         var rig = try ClientRig(algorithm: seed.isMultiple(of: 2) ? .direct : .roundRobin, maximumOutstanding: 400, seed: seed)
         var next: UInt64 = 0
         var cancelled: Set<UInt64> = []
-        for _ in 0..<600 {
+        for _ in 0..<300 {
             switch Int.random(in: 0..<10, using: &random) {
             case 0...3:
                 for _ in 0..<Int.random(in: 1...20, using: &random) {

@@ -62,7 +62,8 @@ final class EAPConversationTests {
             first.attributes.map(\.type) == [.userName, .acctSessionID, .serviceType, .nasPortType, .nasIdentifier, .framedMTU, .eapMessage])
         #expect(first.affinity == nil && first.attributes[6].value == EAP.identity)
         let request = EAP.request(1, 26, [7])
-        guard case .challenge(let octets) = conversation.read(try from(.accessChallenge, [.init(.eapMessage, request), .init(.state, "s1")], by: "b"))
+        let challenge = try from(.accessChallenge, [.init(.eapMessage, request), .init(.state, "s1")], by: "b")
+        guard case .challenge(let octets) = conversation.read(challenge)
         else { throw RADIUSError.truncated }
         #expect(octets == request)
         let second = try conversation.next(EAP.response(1, 26, [8]))

@@ -130,6 +130,8 @@ struct HostileReplyTests {
             #expect(throws: RADIUSError.badKey, "\(attributes)") { try decoded(octets) }
             #expect(throws: RADIUSError.badMessageAuthenticator) { try decoded(octets.changing(22, to: octets[22] ^ 1)) }
         }
+        // in a reject they mean nothing
+        #expect(try decoded(reply(.accessReject, bad[0])).keys == nil)
         var rig = try ClientRig(servers: 1)
         rig.ask(1)
         rig.deliver(try rig.answer(rig.sent[0], .accessAccept, bad[0]), on: rig.sent[0])
@@ -209,8 +211,8 @@ struct HostileReplyTests {
                     refused += 1
                 }
             } catch let error as RADIUSError {
-                #expect(
-                    error != .badMessageAuthenticator && error != .badAuthenticator || octets.count < 38, "seed \(Self.seed), run \(run): \(error)")
+                // a second Message-Authenticator may have come out; but what was signed is never taken for another's
+                #expect(error != .badAuthenticator && error != .missingMessageAuthenticator, "seed \(Self.seed), run \(run): \(error)")
                 refused += 1
             }
             slowest = max(slowest, clock.now - start)

@@ -59,6 +59,16 @@ package struct AccountingSubject: Hashable, Sendable {
         try check()
     }
 
+    /// A session whose Access-Request had this identity.
+    package init(
+        _ identity: RequestIdentity, userName: [UInt8], classes: [[UInt8]], addresses: [IPAddress], selected: Set<AccountingAttribute>
+    ) throws(AccountingError) {
+        try self.init(
+            sessionID: identity.acctSessionID, userName: userName, classes: classes, addresses: addresses,
+            nas: NASDescription(identifier: identity.systemName, address: identity.systemAddress), nasPortID: identity.portID,
+            calledStationID: "\(identity.local)", callingStationID: "\(identity.remote)", selected: selected)
+    }
+
     /// The gateway itself, for Accounting-On and -Off; RFC 2866 section 5.5 wants a session id even there.
     package init(gateway nas: NASDescription, sessionID: String, selected: Set<AccountingAttribute>) throws(AccountingError) {
         guard !sessionID.isEmpty else { throw .missing(.acctSessionID) }

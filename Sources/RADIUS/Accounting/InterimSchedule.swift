@@ -12,8 +12,8 @@ package struct InterimTiming: Hashable, Sendable {
 
     /// The interval that the Access-Accept gave, else the configured one; nil: no interim records. Jitter is the configured one, and at most
     /// the interval.
-    package init?(configured: Duration?, jitter: Duration, accepted: UInt32?) {
-        guard let interval = accepted.map({ max(.seconds(Int64($0)), Self.shortest) }) ?? configured, interval > .zero else { return nil }
+    package init?(configured: Duration?, jitter: Duration, accepted: Duration?) {
+        guard let interval = accepted.map({ max($0, Self.shortest) }) ?? configured, interval > .zero else { return nil }
         self.interval = interval
         self.jitter = max(.zero, min(jitter, interval))
     }
@@ -26,8 +26,8 @@ struct InterimSchedule: Sendable {
         let session: String
     }
 
-    /// A binary heap; what was rescheduled or forgotten stays until it comes up.
-    private var heap: [Due] = []
+    /// What was rescheduled or forgotten stays until it comes up.
+    private var heap = DeadlineHeap<Due>()
     private var next: [String: Instant] = [:]
     private var timings: [String: InterimTiming] = [:]
     private let entropy: any Entropy
@@ -38,7 +38,7 @@ struct InterimSchedule: Sendable {
 
     /// Sessions that report.
     var count: Int { next.count }
-    var nextDeadline: Instant? { heap.first?.at }
+    var nextDeadline: Instant? { heap.next }
 
     /// Begins, changes or (nil) ends the reports of a session.
     mutating func set(_ timing: InterimTiming?, for session: String, at now: Instant) {
@@ -46,55 +46,30 @@ struct InterimSchedule: Sendable {
         timings[session] = timing
         if let timing { schedule(session, timing, at: now) }
         // no more than twice what is alive
-        if heap.count > 64, heap.count > 2 * next.count { rebuild() }
+        guard heap.count > 64, heap.count > 2 * next.count else { return }
+        let alive = next
+        heap.keep { alive[$0.session] == $0.at }
     }
 
     /// Sessions whose time has come, earliest first; each is scheduled anew.
     mutating func due(at now: Instant) -> [String] {
         var due: [String] = []
-        while let first = heap.first, first.at <= now {
-            removeFirst()
+        while let first = heap.popDue(at: now) {
             guard next[first.session] == first.at, let timing = timings[first.session] else { continue }
             due.append(first.session)
             schedule(first.session, timing, at: now)
         }
+        let alive = next
+        heap.prune { alive[$0.session] == $0.at }
         return due
     }
 
     private mutating func schedule(_ session: String, _ timing: InterimTiming, at now: Instant) {
         let random = entropy.octets(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
         let jitter = Int64(clamping: timing.jitter.components.seconds) * 1000
-        let extra = jitter > 0 ? Int64(UInt64(random) * UInt64(jitter + 1) >> 32) : 0
+        let extra = jitter > 0 ? Int64((UInt64(random) * UInt64(jitter + 1)) >> 32) : 0
         let at = now + timing.interval + .milliseconds(extra)
         next[session] = at
-        insert(Due(at: at, session: session))
-    }
-
-    private mutating func rebuild() {
-        let alive = next
-        heap = []
-        for (session, at) in alive { insert(Due(at: at, session: session)) }
-    }
-
-    private mutating func insert(_ due: Due) {
-        heap.append(due)
-        var place = heap.count - 1
-        while place > 0, heap[place].at < heap[(place - 1) / 2].at {
-            heap.swapAt(place, (place - 1) / 2)
-            place = (place - 1) / 2
-        }
-    }
-
-    private mutating func removeFirst() {
-        heap.swapAt(0, heap.count - 1)
-        heap.removeLast()
-        var place = 0
-        while true {
-            var least = place
-            for child in [2 * place + 1, 2 * place + 2] where child < heap.count && heap[child].at < heap[least].at { least = child }
-            guard least != place else { return }
-            heap.swapAt(place, least)
-            place = least
-        }
+        heap.insert(Due(at: at, session: session), at: at)
     }
 }

@@ -116,7 +116,9 @@ package struct DynamicAuthorization: Sendable {
                 return .dropped(drop, client: client?.name)
             case .reply(let octets): return .reply(octets, client: client?.name ?? "", refused: nil)
             case .refuse(let accepted, let cause):
-                guard let octets = answer(accepted, with: .failure(RefusedRequest(cause))) else { return .dropped(.unanswerable, client: accepted.client) }
+                guard let octets = answer(accepted, with: .failure(RefusedRequest(cause))) else {
+                    return .dropped(.unanswerable, client: accepted.client)
+                }
                 return .reply(octets, client: accepted.client, refused: cause)
             }
         }

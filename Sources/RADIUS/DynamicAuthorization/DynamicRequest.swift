@@ -44,6 +44,7 @@ extension DynamicRequest {
     /// than one way of identification, 405 for Authorize Only, 407 for a value that cannot be.
     init(_ packet: RADIUSPacket, nas: NASDescription, isStrict: Bool) throws(RefusedRequest) {
         var reader = DynamicRequestReader(isChange: packet.code == .coaRequest, nas: nas)
+        guard packet.keys == nil else { throw RefusedRequest(.unsupportedAttribute) }
         for attribute in packet.attributes { try reader.take(attribute) }
         if reader.isOtherNAS { throw RefusedRequest(.nasIdentificationMismatch) }
         let identification = reader.identification

@@ -36,6 +36,11 @@ package struct RADIUSCode: RawRepresentable, Hashable, Sendable {
         }
     }
 
+    /// Whether it answers a Disconnect- or CoA-Request.
+    package var isDynamicAuthorizationReply: Bool {
+        self == .disconnectACK || self == .disconnectNAK || self == .coaACK || self == .coaNAK
+    }
+
     /// Whether its authenticator is a digest over the request and the secret (RFC 2866 section 3, RFC 5176 section 2.3), not random.
     package var isSignedRequest: Bool {
         self == .accountingRequest || self == .disconnectRequest || self == .coaRequest

@@ -55,7 +55,18 @@ extension RADIUSPacket {
             code, identifier: identifier, authenticator: authenticator, attributes: written, request: request, secret: secret)
         // the library leaves out what it cannot encode: never send a packet that says less than it should
         guard octets.count == length else { throw .library("\(octets.count) octets for \(length)") }
-        return octets
+        guard code.isDynamicAuthorizationReply, let request, written.first?.type == .messageAuthenticator else { return octets }
+        return Self.signedOver(request, octets, secret: secret)
+    }
+
+    /// RFC 5176 section 3.4 wants the request's authenticator in the Message-Authenticator of an answer; libfreeradius 3.2.1 signs over zeros,
+    /// and refuses what it signed. The attribute is the first.
+    private static func signedOver(_ request: [UInt8], _ octets: [UInt8], secret: Secret<[UInt8]>) -> [UInt8] {
+        guard octets.count >= 38, request.count == 16 else { return octets }
+        var signed = octets[..<4] + request + octets[20..<22] + [UInt8](repeating: 0, count: 16) + octets[38...]
+        signed.replaceSubrange(22..<38, with: LibRADIUS.hmacMD5(Array(signed), secret: secret))
+        signed.replaceSubrange(4..<20, with: LibRADIUS.md5(Array(signed), secret: secret))
+        return Array(signed)
     }
 
     /// Octets of an attribute with its headers; throws `.valueTooLong`.
