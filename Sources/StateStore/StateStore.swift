@@ -66,22 +66,19 @@ package actor StateStore {
     }
 
     /// Writes changes and returns when they are on the disk; all of them or, with an error, none. Commits are written in the order of their calls.
-    package func commit(_ changes: [StateChange]) async throws(StateStoreError) {
-        _ = try await keep(changes).get()
-    }
-
-    /// The same, and what became of interim records.
-    package func keep(_ changes: [StateChange]) async -> Result<CommitOutcome, StateStoreError> {
-        guard !changes.isEmpty else { return .success(CommitOutcome()) }
-        guard !isClosed else { return .failure(.closed) }
-        guard waitingChanges + changes.count <= Self.maximumWaiting else { return .failure(.overloaded) }
-        return await withCheckedContinuation { answer in
+    @discardableResult
+    package func commit(_ changes: [StateChange]) async throws(StateStoreError) -> CommitOutcome {
+        guard !changes.isEmpty else { return CommitOutcome() }
+        guard !isClosed else { throw .closed }
+        guard waitingChanges + changes.count <= Self.maximumWaiting else { throw .overloaded }
+        let result = await withCheckedContinuation { answer in
             waiting.append(Waiting(changes: changes, answer: answer))
             waitingChanges += changes.count
             guard !isWriting else { return }
             isWriting = true
             Task { await self.writeAll() }
         }
+        return try result.get()
     }
 
     /// Other limits of the spool; the level if they change it.
@@ -176,28 +173,21 @@ package actor StateStore {
         return batch
     }
 
-    /// What a transaction left.
-    private struct Written: Sendable {
-        var spool: SpoolState
-        var outcomes: [CommitOutcome] = []
-    }
-
     /// One transaction; an outcome for each commit.
     private func write(_ commits: [[StateChange]]) async -> Result<[CommitOutcome], StateStoreError> {
         do {
             let before = spool
-            var written = try await database.write { database in
-                var written = Written(spool: before)
-                for changes in commits { written.outcomes.append(try Self.write(changes, spool: &written.spool, database)) }
-                return written
+            var (after, outcomes) = try await database.write { database in
+                var spool = before
+                let outcomes = try commits.map { try Self.write($0, spool: &spool, database) }
+                return (spool, outcomes)
             }
-            if spool.settings != written.spool.settings {  // other limits came meanwhile
-                written.spool.settings = spool.settings
-                let last = written.outcomes.count - 1
-                written.outcomes[last].level = written.spool.settle() ?? written.outcomes[last].level
+            if spool.settings != after.settings {  // other limits came meanwhile
+                after.settings = spool.settings
+                outcomes[outcomes.count - 1].level = after.settle() ?? outcomes[outcomes.count - 1].level
             }
-            spool = written.spool
-            return .success(written.outcomes)
+            spool = after
+            return .success(outcomes)
         } catch {
             return .failure(StateStoreError(error, path: path))
         }

@@ -136,7 +136,7 @@ actor Accounting {
 
     private func keep(_ changes: [SpoolChange]) async {
         do throws(StateStoreError) {
-            let outcome = try await store.keep(changes.map(StateChange.init)).get()
+            let outcome = try await store.commit(changes.map(StateChange.init))
             spool = await store.spool
             if let level = outcome.level { announce(level) }
             feed(.stored(refused: outcome.refused, dropped: outcome.dropped))

@@ -39,9 +39,10 @@ final class Authorization: Sendable {
     init(
         _ accept: AccessAccept, server: String, userName: [UInt8], acctSessionID: String, gateway: GatewayRuntime
     ) throws(AuthorizationRefusal) {
-        var gateway = gateway
-        try Self.move(&gateway, accept)
-        let transforms = try Self.template(&gateway, accept)
+        var settings = gateway.settings
+        try Self.move(&settings, accept)
+        let transforms = try Self.template(&settings, accept)
+        let gateway = GatewayRuntime(settings)
         var addresses: [AddressFamily: Address] = [:]
         for family in [AddressFamily.ipv4, .ipv6] {
             addresses[family] = try Self.address(family, accept, gateway)
@@ -56,7 +57,7 @@ final class Authorization: Sendable {
     }
 
     /// Alc-IPsec-Serv-Id and Alc-IPsec-Interface.
-    private static func move(_ gateway: inout GatewayRuntime, _ accept: AccessAccept) throws(AuthorizationRefusal) {
+    private static func move(_ gateway: inout GatewayRuntime.Settings, _ accept: AccessAccept) throws(AuthorizationRefusal) {
         guard accept.serviceID != nil || accept.interface != nil else { return }
         let service = accept.serviceID.map(Int.init) ?? gateway.serviceID
         let candidates = gateway.aaa.named.interfaces.filter { $0.serviceID == service }
@@ -80,7 +81,7 @@ final class Authorization: Sendable {
     }
 
     /// Alc-IPsec-Tunnel-Template-Id, and -SA-Replay-Window, which belongs there. Returns the template's transforms, if it is another.
-    private static func template(_ gateway: inout GatewayRuntime, _ accept: AccessAccept) throws(AuthorizationRefusal) -> [IPsecTransform]? {
+    private static func template(_ gateway: inout GatewayRuntime.Settings, _ accept: AccessAccept) throws(AuthorizationRefusal) -> [IPsecTransform]? {
         var transforms: [IPsecTransform]?
         if let id = accept.tunnelTemplate {
             guard let template = gateway.aaa.named.templates[Int(id)] else {
@@ -169,6 +170,9 @@ final class Authorization: Sendable {
         let all = accept.ipv4DNS + accept.ipv6DNS
         return all.isEmpty ? nil : all
     }
+
+    /// A reload leaves it as the server said.
+    var setsReplayWindow: Bool { accept.replayWindow != nil || accept.tunnelTemplate != nil }
 
     /// For people and logs.
     var name: String { String(decoding: userName, as: UTF8.self) }

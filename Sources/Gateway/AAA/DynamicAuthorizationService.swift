@@ -155,7 +155,8 @@ extension Sessions {
         // Session-Timeout counts from the session's beginning
         setLimits(id, limits, since: since)
         guard let seconds = change.acctInterimInterval, let policy = session.gateway.aaa.accounting else { return }
-        sessions[id]?.interimInterval = .seconds(Int64(seconds))
-        await accounting.changeInterim(session.accountingID, InterimTiming(configured: policy.interval, jitter: policy.jitter, accepted: seconds))
+        let interval = Duration.seconds(Int64(seconds))
+        sessions[id]?.interimInterval = interval
+        await accounting.changeInterim(session.accountingID, InterimTiming(configured: policy.interval, jitter: policy.jitter, accepted: interval))
     }
 }

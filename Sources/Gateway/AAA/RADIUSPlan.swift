@@ -88,9 +88,24 @@ extension AccountingAttribute {
 
 /// What a gateway's logins and sessions ask of RADIUS.
 struct GatewayAAA: Sendable {
-    /// The server policy, the password that psk-radius and cert-radius send, and what requests carry.
-    var authentication: (policy: String, password: Secret<[UInt8]>?, included: IncludedAttributes)?
-    var accounting: (policy: String, interval: Duration?, jitter: Duration, selected: Set<AccountingAttribute>)?
+    struct Authentication: Sendable {
+        /// The server policy.
+        let policy: String
+        /// What psk-radius and cert-radius send as the password.
+        let password: Secret<[UInt8]>?
+        let included: IncludedAttributes
+    }
+
+    struct Accounting: Sendable {
+        /// The server policy.
+        let policy: String
+        let interval: Duration?
+        let jitter: Duration
+        let selected: Set<AccountingAttribute>
+    }
+
+    var authentication: Authentication?
+    var accounting: Accounting?
     /// NAS-Identifier and NAS-IP-Address.
     var nas: NASDescription
     /// NAS-Port-Id, such as `tunnel-1.public:100`.
@@ -106,10 +121,13 @@ struct GatewayAAA: Sendable {
     init(_ gateway: GatewayConfiguration, address: IPAddress, _ configuration: Configuration) {
         let radius = configuration.radius
         if let policy = radius.authenticationPolicies.first(where: { $0.name == gateway.authenticationPolicy }) {
-            authentication = (policy.serverPolicy, policy.password?.value, IncludedAttributes(policy.attributes))
+            authentication = Authentication(
+                policy: policy.serverPolicy, password: policy.password?.value, included: IncludedAttributes(policy.attributes))
         }
         if let policy = radius.accountingPolicies.first(where: { $0.name == gateway.accountingPolicy }) {
-            accounting = (policy.serverPolicy, policy.updateInterval, policy.updateJitter, AccountingAttribute.selected(policy.attributes))
+            accounting = Accounting(
+                policy: policy.serverPolicy, interval: policy.updateInterval, jitter: policy.updateJitter,
+                selected: AccountingAttribute.selected(policy.attributes))
         }
         nas = NASDescription(identifier: configuration.system.name ?? Machine.hostName, address: configuration.system.address ?? address)
         portID = gateway.sap

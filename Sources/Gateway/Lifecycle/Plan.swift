@@ -126,7 +126,7 @@ struct Plan: Sendable {
             identity: identity(gateway.identity, address: address), selectors: gateway.trafficSelectors)
         ShortLifetimes.current?.shorten(&profile)
         profile.authorities = certificates.anchors?.requests.authorities ?? []
-        return GatewayRuntime(
+        let settings = GatewayRuntime.Settings(
             name: gateway.name, address: address, profile: profile, sharedKey: gateway.preSharedKey?.value, certificates: certificates,
             choosesIdentity: gateway.identity == .auto, template: gateway.template.template, service: gateway.interface.service,
             serviceID: interface?.serviceID ?? 0,
@@ -135,6 +135,7 @@ struct Plan: Sendable {
             aaa: GatewayAAA(gateway, address: address, configuration), pools: pools,
             uniqueness: gateway.uniqueness,
             maximumSessionsPerUser: gateway.maximumSessionsPerUser ?? 0, sessionLimitAction: gateway.sessionLimitAction)
+        return GatewayRuntime(settings)
     }
 
     /// `gateway-address: auto`: that of the IPv4 default route, or without one of the IPv6 default route.

@@ -90,7 +90,7 @@ extension IKEEngine {
             }
         }
         let answer = await environment.sessions.admit(
-            question, id: id, sa: SAReference(shard: shard, id: id), local: entry.local, gateway: entry.gateway, authorization: authorization)
+            question, sa: SAReference(shard: shard, id: id), local: entry.local, gateway: entry.gateway, authorization: authorization)
         addressed(answer, worker: await environment.sessions.worker(of: id) ?? 0, to: id)
     }
 

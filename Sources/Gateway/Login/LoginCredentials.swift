@@ -106,7 +106,7 @@ enum LoginCredentials {
 extension GatewayRuntime {
     /// For the log: what clients may prove themselves by.
     fileprivate var accepted: String {
-        let policy = profile.policy
+        let policy = settings.profile.policy
         let ways = [
             (policy.acceptsPSK, "a pre-shared key"), (policy.acceptsCertificate, "a certificate"), (policy.authentication.method.hasEAP, "EAP"),
         ]

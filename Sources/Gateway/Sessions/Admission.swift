@@ -1,5 +1,6 @@
 import AddressAssignment
 import Datapath
+import ESP
 import FoundationEssentials
 import GatewayCrypto
 import IKE
@@ -12,9 +13,12 @@ import Wire
 /// How a session begins: uniqueness and limits first, then its addresses.
 extension Sessions {
     /// A client whose AUTH value was verified wants in; `authorization`: where a RADIUS server was asked.
+    ///
+    /// Six words of arguments at most: Swift 6.3 without optimization loses the stack of an async function that has some of them there.
     func admit(
-        _ question: AddressQuestion, id: UInt64, sa: SAReference, local: Endpoint, gateway: GatewayRuntime, authorization: Authorization?
+        _ question: AddressQuestion, sa: SAReference, local: Endpoint, gateway: GatewayRuntime, authorization: Authorization?
     ) async -> AddressAnswer {
+        let id = sa.id
         guard !isStopping, sessions.count < Self.most else { return .refused("the gateway takes no more sessions") }
         let gateway = authorization?.gateway ?? gateway
         if gateway.aaa.accounting != nil, let refusal = await accounting.refusal { return .refused(refusal) }
@@ -40,7 +44,7 @@ extension Sessions {
             ? LeaseIdentity.text(eap: question.eapIdentity ?? authorization?.userName ?? []) : LeaseIdentity.text(question.peer)
         let session = Session(
             id: id, name: name, identity: question.peer.text, user: user, identityBody: body, leaseIdentity: leaseIdentity,
-            authorization: authorization, gateway: gateway, sa: sa, local: local, remote: question.remote, worker: datapath.homeWorker(),
+            authorization: authorization, gateway: gateway, replayWindow: gateway.template.replayWindow, sa: sa, local: local, remote: question.remote, worker: datapath.homeWorker(),
             accountingID: authorization?.acctSessionID ?? accountingIDs.next(local: local.address, remote: question.remote))
         sessions[id] = session
         byUser[user, default: []].insert(id)

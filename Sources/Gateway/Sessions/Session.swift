@@ -27,7 +27,9 @@ struct Session: Sendable {
     let leaseIdentity: String
     /// What a RADIUS server said of it.
     let authorization: Authorization?
-    var gateway: GatewayRuntime
+    let gateway: GatewayRuntime
+    /// Of the next Child SA.
+    var replayWindow: Int
     let sa: SAReference
     let local: Endpoint
     var remote: Endpoint
@@ -40,8 +42,7 @@ struct Session: Sendable {
     var children: Set<UInt32> = []
     var established: Date?
     var accountingID: String
-    /// Session-Timeout, from the session's beginning, and Idle-Timeout.
-    var limits: (end: Duration?, idle: Duration?) = (nil, nil)
+    var limits = SessionLimits.Wanted()
     /// What RADIUS said of it last.
     var interimInterval: Duration?
     /// A Start was made: a Stop is owed.

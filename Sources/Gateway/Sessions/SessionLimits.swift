@@ -4,6 +4,12 @@ import Wire
 
 /// How long sessions may last and be silent (Session-Timeout and Idle-Timeout, features.md X-3), with one deadline for all of them.
 struct SessionLimits {
+    /// Session-Timeout, from the session's beginning, and Idle-Timeout.
+    struct Wanted: Equatable, Sendable {
+        var end: Duration?
+        var idle: Duration?
+    }
+
     /// Packets of a session in both directions so far.
     struct Traffic: Equatable {
         var packetsIn: UInt64

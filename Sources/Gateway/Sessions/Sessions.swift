@@ -72,7 +72,7 @@ actor Sessions {
         let spec = ChildSASpec(
             tunnel: tunnel, inbound: inbound, outbound: child.outboundSPI,
             suite: ESPSuite(protection: child.suite.suite, extendedSequenceNumbers: child.suite.extendedSequenceNumbers),
-            keys: ChildSAKeys(keys), selectors: Selectors(child), replayWindow: session.gateway.template.replayWindow,
+            keys: ChildSAKeys(keys), selectors: Selectors(child), replayWindow: session.replayWindow,
             lifetimes: SALifetimes(child), supersedes: supersedes)
         do throws(DatapathError) {
             try await datapath.install(spec)
@@ -90,7 +90,7 @@ actor Sessions {
     func replaceGateways(_ gateways: [IPAddress: GatewayRuntime]) {
         for (id, session) in sessions {
             guard let gateway = gateways[session.gateway.address], gateway.name == session.gateway.name else { continue }
-            sessions[id]?.gateway.template.replayWindow = gateway.template.replayWindow
+            if session.authorization?.setsReplayWindow != true { sessions[id]?.replayWindow = gateway.template.replayWindow }
         }
     }
 
@@ -128,7 +128,7 @@ actor Sessions {
             return
         }
         sessions[session.id]?.isAccountedFor = true
-        let accepted = session.authorization?.accept.interimInterval.map { UInt32(clamping: $0.components.seconds) }
+        let accepted = session.authorization?.accept.interimInterval
         let begun = AccountingSession(
             subject: subject, policy: policy.policy,
             interim: InterimTiming(configured: policy.interval, jitter: policy.jitter, accepted: accepted))
@@ -149,13 +149,13 @@ actor Sessions {
 
     private func limit(_ session: Session) {
         guard let accept = session.authorization?.accept, let since = session.established else { return }
-        let limits = (end: accept.sessionTimeout, idle: accept.idleTimeout)
+        let limits = SessionLimits.Wanted(end: accept.sessionTimeout, idle: accept.idleTimeout)
         sessions[session.id]?.limits = limits
         sessions[session.id]?.interimInterval = accept.interimInterval
         setLimits(session.id, limits, since: since)
     }
 
-    func setLimits(_ id: UInt64, _ wanted: (end: Duration?, idle: Duration?), since: Date) {
+    func setLimits(_ id: UInt64, _ wanted: SessionLimits.Wanted, since: Date) {
         let now = MonotonicClock.now
         let age = Duration.seconds(max(0, Date().timeIntervalSince(since)))
         limits.set(
