@@ -16,7 +16,7 @@ enum Lifetimes {
     /// own; 2^29 octets are 2^26 blocks). Less up to a sixteenth.
     static func traffic(_ suite: ProtectionSuite, packets: UInt64, entropy: any Entropy) -> TrafficLifetime {
         let random = entropy.octets(2).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        func less(_ whole: UInt64) -> UInt64 { max(1, whole - whole / 16 / 65_536 * random) }
+        func less(_ whole: UInt64) -> UInt64 { max(1, whole - ((whole / 16).multipliedFullWidth(by: random).low >> 16)) }
         let hasShortBlocks = !suite.isAEAD && suite.encrypts && suite.blockLength == 8
         return TrafficLifetime(packets: less(packets), octets: hasShortBlocks ? less(1 << 29) : nil)
     }

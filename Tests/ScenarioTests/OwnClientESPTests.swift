@@ -56,11 +56,11 @@ struct OwnClientESPTests {
             lines: ["rekeyed child by=us": 4, "rekeyed ike by=us": 2]),
         Rekeys(testDescription: "by the client, by packets", client: ["--rekey-packets", "1000"], lines: ["rekeyed child by=us": 4]),
         Rekeys(
-            testDescription: "by the gateway, by time", gateway: "ipsec=10,isakmp=16",
+            testDescription: "by the gateway, by time", gateway: "ipsec=20,isakmp=30",
             lines: ["rekeyed child by=gateway": 2, "rekeyed ike by=gateway": 1]),
         Rekeys(testDescription: "by the gateway, by packets", gateway: "packets=1500", lines: ["rekeyed child by=gateway": 4]),
         Rekeys(
-            testDescription: "by both", gateway: "packets=1500,isakmp=16", client: ["--rekey-child", "1.5", "--rekey-ike", "5"],
+            testDescription: "by both", gateway: "packets=1500", client: ["--rekey-packets", "1450", "--rekey-ike", "5"],
             lines: ["rekeyed child by=gateway": 2, "rekeyed child by=us": 2, "rekeyed ike by=us": 1]),
     ]
 
