@@ -140,7 +140,7 @@ let package = Package(
         .testTarget(name: "PKITests", dependencies: ["COpenSSL", "GatewayCrypto", "GatewayTesting", "PKI", "Wire"], swiftSettings: tests),
         .testTarget(name: "StateStoreTests", dependencies: ["StateStore", "Wire"], swiftSettings: tests),
         .testTarget(
-            name: "DatapathTests", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "PacketFixtures", "Wire"],
+            name: "DatapathTests", dependencies: ["Datapath", "ESP", "GatewayCrypto", "GatewayTesting", "LinuxIO", "PacketFixtures", "Wire"],
             swiftSettings: tests),
         .testTarget(
             name: "ConfigTests", dependencies: ["AddressAssignment", "Config", "ESP", "GatewayCrypto", "GatewayTesting", "IKE", "Wire"],
@@ -159,7 +159,8 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Config", "Gateway", "GatewayCrypto", "GatewayTesting", "PKI", "Wire", .product(name: "NIOCore", package: "swift-nio"),
+                "Config", "ESP", "Gateway", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "PKI", "Wire",
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: tests),

@@ -73,7 +73,14 @@ extension Configuration {
         compare("management.socket-access") { [$0.management.socketGroup, String($0.management.socketMode)] }
         compare("management.log.format") { $0.management.logFormat }
         compare("management.metrics") { $0.management.metrics }
-        compare("tunnel-group") { $0.tunnelGroups }
+        // How long reassembly waits changes at once; whether there is one is a matter of the sockets
+        compare("tunnel-group") {
+            $0.tunnelGroups.map { group in
+                var group = group
+                group.reassemblyTimeout = group.reassemblyTimeout.map { _ in .zero }
+                return group
+            }
+        }
         let interfaces = Self.compare(old.interfaces, self.interfaces, name: \.name)
         keys += (interfaces.added + interfaces.removed + interfaces.changed)
             .map { "service.\($0.service).interface.\($0.interface)" }.sorted()

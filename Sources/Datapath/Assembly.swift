@@ -55,7 +55,10 @@ extension Datapath {
         options.coalesces = true
         options.receivesTrafficClass = true
         options.receivesFragmentSize = !settings.reassembles
-        var door = PortRow<DatagramPort>(capacity: settings.gateways.count * 2 + 2)
+        var workerOptions = options
+        // We learn the path's MTU ourselves and cut to it: what the kernel believes, a stranger may have told it (threats.md P33)
+        if settings.opensRawSockets { workerOptions.pathMTU = .omit }
+        var door = PortRow<DatagramPort>(capacity: settings.gateways.count * 3 + 2)
         var doorPorts = OuterPorts(locals: [])
         var workerPorts = OuterPorts(locals: [])
         var marked: [Bool] = []
@@ -70,7 +73,7 @@ extension Datapath {
                 if let holder = try PortProbe.holder(of: local) { throw PortProbe.error(local, heldBy: holder) }
             }
             _ = door.append(try UDPPort(ike, options: options).datagramPort())
-            var group = try SteeredPorts(natTraversal, workers: settings.workers, options: options)
+            var group = try SteeredPorts(natTraversal, workers: settings.workers, options: workerOptions, door: options)
             if let port = group.takeDoor() { _ = door.append(port.datagramPort()) }
             doorPorts.locals += [ike, natTraversal]
             marked += [false, true]
@@ -82,26 +85,39 @@ extension Datapath {
             workerPorts.locals.append(natTraversal)
         }
         if settings.opensRawSockets {
+            doorPorts.firstReport = doorPorts.locals.count
             for gateway in settings.gateways {
+                _ = door.append(try DatagramPort.pathMTUReports(gateway.address))
+                doorPorts.locals.append(Endpoint(gateway.address, port: 0))
+                marked.append(false)
                 for worker in 0..<settings.workers {
-                    append(try DatagramPort.esp(gateway.address, taking: settings.espShare(worker), options: options), to: &outer[worker])
+                    append(try DatagramPort.esp(gateway.address, taking: settings.espShare(worker), options: workerOptions), to: &outer[worker])
                 }
                 workerPorts.locals.append(Endpoint(gateway.address, port: 0))
             }
             for family in AddressFamily.allCases where settings.gateways.contains(where: { $0.address.family == family }) {
                 let (inDoor, inWorkers) = (door.count, workerPorts.locals.count + (workerPorts.wholeIPv4 == nil ? 0 : 1))
-                _ = door.append(try DatagramPort.wholePackets(family, options: options))
-                for worker in 0..<settings.workers { append(try DatagramPort.wholePackets(family, options: options), to: &outer[worker]) }
+                _ = door.append(try DatagramPort.wholePackets(family, options: workerOptions))
+                for worker in 0..<settings.workers { append(try DatagramPort.wholePackets(family, options: workerOptions), to: &outer[worker]) }
                 switch family {
                 case .ipv4: (doorPorts.wholeIPv4, workerPorts.wholeIPv4) = (inDoor, inWorkers)
                 case .ipv6: (doorPorts.wholeIPv6, workerPorts.wholeIPv6) = (inDoor, inWorkers)
                 }
             }
         }
+        workerPorts.largestProbe = try linkMTU(settings.gateways)
         doorPorts.reassembles = settings.reassembles
         workerPorts.reassembles = settings.reassembles
+        workerPorts.reservesListenerPorts = settings.reservesListenerPorts
         return Opened(
             door: Handover(door), doorPorts: doorPorts, marked: marked, encapsulatedMTUs: encapsulatedMTUs, outer: outer, workerPorts: workerPorts)
+    }
+
+    /// What the links of the gateways' addresses take, the narrowest of them.
+    private static func linkMTU(_ gateways: [GatewayListener]) throws(SystemError) -> Int {
+        var netlink = try Netlink()
+        let owners = Set(try netlink.addresses().filter { found in gateways.contains { $0.address == found.address } }.map(\.interface))
+        return try netlink.links().filter { owners.contains($0.index) }.map(\.mtu).min() ?? 1500
     }
 
     private static func append(_ port: consuming DatagramPort, to row: inout Handover<PortRow<DatagramPort>>) {

@@ -8,6 +8,8 @@ enum Command: ~Copyable, Sendable {
     case close(index: Int, generation: UInt32, ticket: UInt64)
     case insert(SAPair, ticket: UInt64)
     case remove(LocalSPI, ticket: UInt64)
+    /// A router's report about a packet of the Child SA (threats.md P33).
+    case heed(PathMTUReport, child: LocalSPI)
     case move(index: Int, generation: UInt32, Endpoint, from: Endpoint?)
 }
 

@@ -45,6 +45,8 @@ package final class Control: Sendable {
     struct State {
         var tunnels: [TunnelID: TunnelRecord] = [:]
         var children: [LocalSPI: ChildRecord] = [:]
+        /// Inbound SPIs by outbound ones, which the peers choose.
+        var byOutbound: [UInt32: [LocalSPI]] = [:]
         var places: [Places]
         var allocators: [SPIAllocator]
         var tickets: [UInt64: Ticket] = [:]

@@ -62,7 +62,7 @@ extension Control {
 
     func forget(_ spi: LocalSPI) {
         state.withLock { state in
-            if let record = state.children.removeValue(forKey: spi) { state.tunnels[record.tunnel]?.children.remove(spi) }
+            if let record = Self.removeRecord(spi, &state) { state.tunnels[record.tunnel]?.children.remove(spi) }
             if state.allocators.indices.contains(spi.worker) { state.allocators[spi.worker].release(spi) }
         }
     }

@@ -54,7 +54,7 @@ extension Control {
         let ticket = try admit(spi, record, tunnel)
         if await send(.insert(pair, ticket: ticket), to: spi.worker), case .inserted(true) = await outcome(ticket) { return }
         let isStopped = state.withLock { state in
-            state.children[spi] = nil
+            Self.removeRecord(spi, &state)
             state.tunnels[tunnel]?.children.remove(spi)
             if state.allocators.indices.contains(spi.worker) { state.allocators[spi.worker].release(spi) }
             return state.isStopped
@@ -88,6 +88,7 @@ extension Control {
             else { throw .noSuchSPI }
             guard owner.children.count < Tunnel.maximumChildSAs else { throw .tooManyChildSAs }
             state.children[spi] = record
+            state.byOutbound[record.outbound, default: []].append(spi)
             state.tunnels[tunnel]?.children.insert(spi)
             return Self.newTicket(&state)
         }
@@ -127,11 +128,29 @@ extension Control {
         let counters = board.tunnel(id.index)
         state.withLock { state in
             for node in begun.removed { routes[begun.interface].reclaim(node) }
-            for spi in state.tunnels[id]?.children ?? [] { state.children[spi] = nil }
+            for spi in state.tunnels[id]?.children ?? [] { Self.removeRecord(spi, &state) }
             state.tunnels[id] = nil
             giveBack(id, &state)
         }
         return counters
+    }
+
+    /// Takes a Child SA out of the tables by which it is found.
+    @discardableResult
+    static func removeRecord(_ spi: LocalSPI, _ state: inout State) -> ChildRecord? {
+        guard let record = state.children.removeValue(forKey: spi) else { return nil }
+        var same = state.byOutbound[record.outbound] ?? []
+        same.removeAll { $0 == spi }
+        state.byOutbound[record.outbound] = same.isEmpty ? nil : same
+        return record
+    }
+
+    /// Hands a router's report to the workers whose Child SAs it may be about; false when there are none. By the door's thread. What peers have
+    /// chosen alike is looked at up to a number: nobody can make one message cost more.
+    func heed(_ report: PathMTUReport) -> Bool {
+        let children = state.withLock { Array(($0.byOutbound[report.spi] ?? []).prefix(4)) }
+        for spi in children { _ = post(.heed(report, child: spi), to: spi.worker) }
+        return !children.isEmpty
     }
 
     package func move(tunnel id: TunnelID, to peer: Endpoint, from local: Endpoint?) {

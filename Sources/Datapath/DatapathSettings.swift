@@ -16,10 +16,13 @@ extension Datapath {
         package var batchSize = 64
         /// Octets in each ring between two threads.
         package var ringSize = 1 << 19
-        /// Whether raw sockets are opened (CAP_NET_RAW): ESP without UDP, and outer fragments of our own size (features.md DP-5).
+        /// Whether raw sockets are opened (CAP_NET_RAW): ESP without UDP, outer fragments of our own size (features.md DP-5), and what routers say of
+        /// the outer path (threats.md P33).
         package var opensRawSockets = false
         /// Whether outer packets that came in fragments are taken (DP-6).
         package var reassembles = true
+        /// Whether this machine masquerades clients, who must then keep off ports 500 and 4500 (threats.md C14).
+        package var reservesListenerPorts = false
         /// Whether threads are bound to cores: the door to core 0, worker i to core (i + 1) modulo the cores there are.
         package var pinsThreads = true
 

@@ -147,6 +147,10 @@ package struct Door<Port: PacketPort & ~Copyable>: ~Copyable {
             let entry = received[index]
             guard entry.length > 0, let port = outer.locals.firstIndex(of: entry.local) else { continue }
             let whole = unsafe PacketView(received.octets(index))
+            if let first = outer.firstReport, port >= first {
+                hear(report: whole, isIPv6: entry.local.address.isIPv6)
+                continue
+            }
             let step = entry.segmentSize > 0 ? entry.segmentSize : entry.length
             for offset in stride(from: 0, to: entry.length, by: step) {
                 hear(whole.part(offset, min(step, entry.length - offset)), entry, port, isRelayed: isRelayed, now)
@@ -168,6 +172,11 @@ package struct Door<Port: PacketPort & ~Copyable>: ~Copyable {
         } else {
             board.count(.ringFull)
         }
+    }
+
+    /// A router says that one of our packets was too big for it (threats.md P33).
+    private func hear(report message: PacketView, isIPv6: Bool) {
+        guard let report = PathMTUReport(message, isIPv6: isIPv6), control.heed(report) else { return board.count(.unprovenTooBig) }
     }
 
     private mutating func give(_ message: PacketView, _ entry: Batch.Entry, _ port: Int, _ now: Instant) {

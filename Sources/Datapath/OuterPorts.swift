@@ -10,6 +10,12 @@ package struct OuterPorts: Sendable {
     /// The numbers of the ports that take whole IP packets of a family; nil: none, so packets are left to the kernel to cut.
     package var wholeIPv4: Int?
     package var wholeIPv6: Int?
+    /// The longest packet that asks the path, octets: what our own link takes.
+    package var largestProbe = 1500
+    /// The first of the ports that take routers' reports about our packets (threats.md P33), which stand behind the others in `locals`; nil: none.
+    package var firstReport: Int?
+    /// Whether this machine masquerades, so that clients must keep off our ports (threats.md C14).
+    package var reservesListenerPorts = false
     /// Whether packets that came in fragments are taken (DP-6).
     package var reassembles = true
 

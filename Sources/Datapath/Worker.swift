@@ -60,7 +60,7 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
         mailbox.passes.begin()
         defer { mailbox.passes.end() }
         var more: UInt64 = 0
-        obey()
+        obey(now)
         takeOver(now)
         for port in 0..<receiving where ready & ~broken & (1 << UInt64(port)) != 0 {
             if fromOutside(port, now) { more |= 1 << UInt64(port) }
@@ -182,7 +182,7 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
     // MARK: The control plane
 
     /// Carries out commands; each has room for its reports before it is taken.
-    private mutating func obey() {
+    private mutating func obey(_ now: Instant) {
         while mailbox.reports.room > Tunnel.maximumChildSAs + 1, let command = mailbox.commands.pop() {
             switch consume command {
             case .open(let tunnel, let index):
@@ -204,6 +204,8 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
                 } else {
                     report(.absent(ticket: ticket))
                 }
+            case .heed(let report, let spi):
+                _ = core.sad.heed(report, child: spi, now: now)
             case .move(let index, let generation, let peer, let local):
                 core.sad.move(tunnel: index, generation: generation, to: peer, from: local)
             }
@@ -266,8 +268,10 @@ extension Control {
     ) -> Worker<Outer, Inner> {
         let mailbox = mailboxes[index]
         let core = WorkerCore(
-            index: index, sad: SAD(worker: index, board: mailbox.board, forbidden: Set(ports.locals.map(\.address)).sorted()), rings: rings,
-            routes: routes, sources: sources, ports: ports)
+            index: index,
+            sad: SAD(
+                worker: index, board: mailbox.board, forbidden: Set(ports.locals.map(\.address)).sorted(),
+                reservesListenerPorts: ports.reservesListenerPorts), rings: rings, routes: routes, sources: sources, ports: ports)
         return Worker(
             core: core, outer: outer, receiving: ports.locals.count, inner: inner, batchSize: batchSize, rings: rings, mailbox: mailbox,
             bells: mailboxes.map(\.bell) + [doorBell])

@@ -27,6 +27,7 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
     private let localCount: Int
     private let wholeIPv4: Int
     private let wholeIPv6: Int
+    private let largestProbe: Int
     private let reassembles: Bool
     // Room for one ICMP message
     private let reply: UnsafeMutableRawPointer
@@ -65,6 +66,7 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
         for (number, local) in ports.locals.enumerated() { unsafe (locals + number).initialize(to: local) }
         wholeIPv4 = ports.wholeIPv4 ?? -1
         wholeIPv6 = ports.wholeIPv6 ?? -1
+        largestProbe = ports.largestProbe
         reassembles = ports.reassembles
         unsafe reply = .allocate(byteCount: PacketTooBig.longestIPv6, alignment: 16)
     }
@@ -225,10 +227,12 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
                         let sealed = unsafe PacketView(batch.slot(place))
                         cutOuter(cut, sealed, start: start, length: length, &pieces, tunnel: target.tunnel, inner: packet.length, mark: mark)
                         length = 0
+                    } else {
+                        probe(slot: slot, inner: packet.length, &pieces, tunnel: target.tunnel, now: now)
                     }
                 case .fragments(let slot, let plan):
                     // Each piece may be cut again outside
-                    let cuts = outerCut(slot: slot, inner: sad.ipMTU(ofTunnel: target.tunnel))?.count ?? 0
+                    let cuts = outerCut(slot: slot, inner: sad.innerLimit(ofTunnel: target.tunnel))?.count ?? 0
                     let needed = plan.count &* (1 &+ cuts)
                     guard needed <= pieces.capacity else { throw count(.noRoom) }
                     guard needed <= pieces.capacity &- pieces.count else { return false }
@@ -301,6 +305,21 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
                 pieces.removeLast()
             }
         }
+    }
+
+    /// Sends a dummy as long as the packet under way where the outer path is to be asked; without room for it, a later packet will do.
+    @_noLocks
+    private mutating func probe(slot: Int, inner length: Int, _ pieces: inout Batch, tunnel: Int, now: Instant) {
+        guard wholeIPv4 >= 0, !pieces.isFull, sad.wantsProbe(slot: slot, inner: length, atMost: largestProbe, now: now),
+            let place = pieces.append(length: length)
+        else { return }
+        let entry = pieces[place]
+        guard let probe = sad.sealProbe(slot: slot, unsafe PacketView(pieces.slot(place)), offset: entry.start, length: length, now: now) else {
+            return pieces.removeLast()
+        }
+        _ = pieces.place(place, start: probe.start, length: probe.length)
+        pieces[place].peer = sad.peer(ofTunnel: tunnel)
+        pieces[place].tag = Self.tag(port: wholeIPv4, tunnel: Self.noTunnel, inner: 0)
     }
 
     /// How the outer packet is cut; nil where it fits, or where nothing could send the pieces.

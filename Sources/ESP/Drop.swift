@@ -27,6 +27,10 @@ package enum Drop: Error, CaseIterable, Sendable {
     case spoofedSource
     /// The inner destination is an address the gateway itself listens on (threats.md C14).
     case gatewayAddress
+    /// From a port that the gateway itself listens on, where a masquerade could give that port to the client (threats.md C14, CVE-2021-3773).
+    case listenerPort
+    /// An ICMP message that the outer path takes less, about no packet that we sent (threats.md P33).
+    case unprovenTooBig
     /// Congestion was met by a packet whose sender cannot be told (RFC 6040 section 4.2).
     case congestion
     /// The selectors of the SA do not admit the packet.
@@ -77,6 +81,8 @@ package enum Drop: Error, CaseIterable, Sendable {
         case .malformed: "malformed"
         case .spoofedSource: "spoofed-source"
         case .gatewayAddress: "gateway-address"
+        case .listenerPort: "listener-port"
+        case .unprovenTooBig: "unproven-too-big"
         case .congestion: "congestion"
         case .outerFragment: "outer-fragment"
         case .selectors: "selectors"

@@ -20,6 +20,12 @@ package struct ESPSuite: Hashable, Sendable {
         prefixLength &+ length &+ padLength(of: length) &+ 2 &+ protection.icvLength
     }
 
+    /// The most inner octets that make no longer ESP packet than this.
+    package func longestInner(in limit: Int) -> Int {
+        let alignment = max(protection.blockLength, 4)
+        return max((limit - prefixLength - protection.icvLength) / alignment * alignment - 2, 0)
+    }
+
     /// Padding behind so many inner octets: the trailer ends on a multiple of the block and of four octets (RFC 4303 section 2.4).
     @_noLocks
     func padLength(of length: Int) -> Int {

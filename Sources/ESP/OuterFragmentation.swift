@@ -19,6 +19,20 @@ package struct OuterHeader: Sendable {
         self.identification = identification
     }
 
+    /// Writes the header of a whole IPv4 packet with DF to its beginning; the rest of the packet stands there already.
+    @_noLocks
+    package func writeWholeIPv4(to packet: PacketView) {
+        packet.put(UInt16(0x4500) | UInt16(trafficClass), at: 0)
+        packet.put(UInt16(truncatingIfNeeded: packet.count), at: 2)
+        packet.put(UInt16(truncatingIfNeeded: identification), at: 4)
+        packet.put(UInt16(0x4000), at: 6)
+        packet.put(UInt16(64) << 8 | UInt16(ipProtocol), at: 8)
+        packet.put(UInt16(0), at: 10)
+        packet.put(UInt32(truncatingIfNeeded: source.value), at: 12)
+        packet.put(UInt32(truncatingIfNeeded: destination.value), at: 16)
+        packet.put(Checksum.of(packet.part(0, 20)), at: 10)
+    }
+
     /// Octets of the header of each fragment.
     @_noLocks
     package static func length(isIPv6: Bool) -> Int { isIPv6 ? 48 : 20 }

@@ -37,14 +37,17 @@ package struct SAD: ~Copyable, @unchecked Sendable {
     // Addresses that clients' packets may not reach (threats.md C14)
     private let forbidden: UnsafeMutablePointer<IPAddress>
     private let forbiddenCount: Int
+    private let reservesListenerPorts: Bool
     private var notices = InlineArray<32, Notice>(repeating: Notice(kind: .moved, index: -1))
     package private(set) var noticeCount = 0
     // For packets whose DF bit is cleared, and for outer ones
     private var identification: UInt32
 
-    /// A database as large as its board. `forbidden`: the gateways' own addresses.
-    package init(worker: Int, board: CounterBoard, forbidden: [IPAddress]) {
+    /// A database as large as its board. `forbidden`: the gateways' own addresses. `reservesListenerPorts`: this machine masquerades, so a client's
+    /// packet from port 500 or 4500 to an address out there could take our own port over.
+    package init(worker: Int, board: CounterBoard, forbidden: [IPAddress], reservesListenerPorts: Bool = false) {
         self.worker = worker
+        self.reservesListenerPorts = reservesListenerPorts
         // Workers send between the same hosts: each has numbers of its own
         identification = UInt32(truncatingIfNeeded: worker & 0x3f) &* 0x0400_0401
         self.board = board
@@ -122,6 +125,7 @@ package struct SAD: ~Copyable, @unchecked Sendable {
         guard header.isIPv6 == (opened.nextHeader == 41) else { throw .malformed }
         guard unsafe tunnels[tunnel].owns(header.source, isIPv6: header.isIPv6) else { throw .spoofedSource }
         guard !isForbidden(header) else { throw .gatewayAddress }
+        guard !reservesListenerPorts || !ListenerPort.isShadowed(by: header) else { throw .listenerPort }
         try unsafe pairs[slot].table.admitsInbound(header, inner)
         guard
             let mark = TrafficClass.inner(
@@ -133,6 +137,7 @@ package struct SAD: ~Copyable, @unchecked Sendable {
             throw .exhausted
         }
         TrafficClass.set(mark, in: inner, isIPv6: header.isIPv6)
+        unsafe tunnels[tunnel].path.age(now)
         clamp(header, inner, tunnel)
 
         let octets = UInt64(truncatingIfNeeded: header.length)
@@ -152,6 +157,7 @@ package struct SAD: ~Copyable, @unchecked Sendable {
         else { return }
         unsafe tunnels[tunnel].peer = peer
         unsafe tunnels[tunnel].local = local
+        unsafe tunnels[tunnel].path = OuterPath()
         _ = tell(.moved, tunnel)
     }
 
@@ -168,7 +174,9 @@ package struct SAD: ~Copyable, @unchecked Sendable {
     @_noLocks
     func clamp(_ packet: InnerPacket, _ octets: PacketView, _ tunnel: Int) {
         let limit = unsafe packet.isIPv6 ? tunnels[tunnel].settings.maximumSegmentIPv6 : tunnels[tunnel].settings.maximumSegmentIPv4
-        SegmentSize.clamp(packet, octets, to: limit)
+        guard limit > 0 else { return }
+        let fitting = innerLimit(ofTunnel: tunnel) &- (packet.isIPv6 ? 60 : 40)
+        SegmentSize.clamp(packet, octets, to: fitting < limit ? fitting : limit)
     }
 
     /// Counts a drop that no tunnel is to blame for.

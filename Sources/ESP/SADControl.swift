@@ -83,5 +83,6 @@ extension SAD {
         guard holds(tunnel: index, generation: generation) else { return }
         unsafe tunnels[index].peer = peer
         if let local { unsafe tunnels[index].local = local }
+        unsafe tunnels[index].path = OuterPath()
     }
 }

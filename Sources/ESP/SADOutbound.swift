@@ -26,13 +26,15 @@ extension SAD {
         }
         do throws(Drop) {
             let slot = try select(packet, octets, tunnel)
-            let settings = unsafe tunnels[tunnel].settings
+            let clearsDF = unsafe tunnels[tunnel].settings.clearDF
+            unsafe tunnels[tunnel].path.age(now)
+            let limit = innerLimit(ofTunnel: tunnel)
             clamp(packet, octets, tunnel)
-            guard packet.length > settings.ipMTU else { return .whole(slot: slot) }
+            guard packet.length > limit else { return .whole(slot: slot) }
             // DP-4: what IPv6 must be able to send passes whole
             if packet.isIPv6, packet.length <= 1280 { return .whole(slot: slot) }
-            if !packet.isIPv6, !packet.mayNotFragment || settings.clearDF {
-                guard let plan = Fragmentation(packet, octets, mtu: settings.ipMTU, identification: UInt16(truncatingIfNeeded: nextIdentification()))
+            if !packet.isIPv6, !packet.mayNotFragment || clearsDF {
+                guard let plan = Fragmentation(packet, octets, mtu: limit, identification: UInt16(truncatingIfNeeded: nextIdentification()))
                 else {
                     throw .tooBig
                 }
@@ -89,7 +91,7 @@ extension SAD {
         let length = PacketTooBig.write(
             // An interface without an address of the family has the client's name only
             to: reply, about: packet, octets, from: from == 0 ? packet.destination : from,
-            mtu: packet.isIPv6 ? settings.advertisedIPv6MTU : settings.ipMTU)
+            mtu: packet.isIPv6 ? max(innerLimit(ofTunnel: tunnel), 1280) : innerLimit(ofTunnel: tunnel))
         return length > 0 ? length : nil
     }
 
@@ -125,7 +127,7 @@ extension SAD {
     @_noLocks
     package func outerFragmentation(slot: Int, inner length: Int) -> OuterFragmentation? {
         let tunnel = unsafe pairs[slot].tunnel
-        let limit = unsafe tunnels[tunnel].settings.encapsulatedMTU
+        let limit = outerLimit(tunnel)
         guard limit > 0 else { return nil }
         let peer = unsafe tunnels[tunnel].peer
         let sealed = unsafe pairs[slot].outbound.suite.sealedLength(of: length)
@@ -141,8 +143,6 @@ extension SAD {
     /// The tunnel of a slot, and where it sends.
     @_noLocks
     package func tunnel(ofSlot slot: Int) -> Int { unsafe pairs[slot].tunnel }
-    @_noLocks
-    package func ipMTU(ofTunnel tunnel: Int) -> Int { unsafe tunnels[tunnel].settings.ipMTU }
     @_noLocks
     package func peer(ofTunnel tunnel: Int) -> Endpoint { unsafe tunnels[tunnel].peer }
     @_noLocks

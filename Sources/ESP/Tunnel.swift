@@ -16,6 +16,8 @@ package struct Tunnel: ~Copyable, @unchecked Sendable {
     package internal(set) var local: Endpoint
     var limitIPv4 = RateLimit()
     var limitIPv6 = RateLimit()
+    /// The way to `peer`; forgotten when that changes.
+    var path = OuterPath()
 
     // What the client may send from (threats.md P29)
     private let sources: UnsafeMutablePointer<AddressRange>

@@ -8,6 +8,10 @@ package struct TunnelSettings: Hashable, Sendable {
     package var clearDF = false
     /// Largest outer packet, octets (DP-5); 0: the outer path's.
     package var encapsulatedMTU = 0
+    /// Whether inner senders are told what the outer path takes (`propagate-pmtu`); otherwise outer packets are cut to it.
+    package var propagatesPathMTU = true
+    /// How long a path MTU that was told is believed, nanoseconds.
+    package var pathMTUAging: UInt64 = 900_000_000_000
     /// DSCP of outer packets, 0 to 63; below 0: the inner packet's (DP-8).
     package var outerDSCP = -1
     /// Whether inner packets from the client take the DSCP of their outer ones.
@@ -24,9 +28,6 @@ package struct TunnelSettings: Hashable, Sendable {
     package var followsPeer = true
 
     package init() {}
-
-    /// The MTU that is told to IPv6 senders: never below 1280.
-    var advertisedIPv6MTU: Int { @_noLocks get { ipMTU < 1280 ? 1280 : ipMTU } }
 }
 
 /// So many events in each interval (features.md DP-7).
@@ -57,6 +58,8 @@ extension TunnelSettings {
         ipMTU = template.ipMTU
         clearDF = template.clearDFBit
         encapsulatedMTU = template.encapsulatedIPMTU ?? 0
+        propagatesPathMTU = template.propagatesPathMTU
+        pathMTUAging = Self.nanoseconds(template.pathMTUAging)
         outerDSCP = template.dscp ?? -1
         copiesOuterDSCP = template.copiesTrafficClassUponDecapsulation
         maximumSegmentIPv4 = template.maximumSegmentSize(.ipv4)

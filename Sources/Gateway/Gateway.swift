@@ -42,6 +42,7 @@ package final class Gateway: Service {
     /// Gateways as they are since the last reload.
     let served: Mutex<[IPAddress: GatewayRuntime]>
     let reloading = ReloadGate()
+    let outerReassembly = OuterReassembly()
     let started = (wall: Date(), clock: MonotonicClock.now)
     private let metrics: MetricsRegistry
     private let lock: Mutex<StateDirectoryLock?>
@@ -186,6 +187,7 @@ package final class Gateway: Service {
         management.cancel()
         await management.value
         parts.datapath.stop()
+        outerReassembly.restore()
         events.cancel()
         expiry.cancel()
         for task in tasks { task.cancel() }
@@ -201,6 +203,9 @@ package final class Gateway: Service {
     }
 
     private func announce() {
+        for text in outerReassembly.apply(plan.reassemblyTime, families: plan.families) {
+            logger.warning("\(text)", metadata: ["event": "reassembly-time"])
+        }
         for gateway in plan.gateways.values.sorted(by: { $0.name < $1.name }) {
             logger.notice(
                 "gateway \(gateway.name) listens on \(gateway.address), UDP 500 and 4500",

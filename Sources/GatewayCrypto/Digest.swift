@@ -36,12 +36,24 @@ enum HashFunction: Int, Sendable, CaseIterable {
     }
 }
 
-/// Digests of whole octet strings (FIPS 180-4), such as those of NAT detection and certificate requests.
+/// Digests of whole octet strings (FIPS 180-4), such as those of NAT detection and certificate requests; MD5 (RFC 1321) and MD4 (RFC 1320) are for EAP
+/// methods that are made of them.
 package enum Digest {
+    package static func md5(_ octets: [UInt8]) -> [UInt8] { compute(.md5, octets) }
     package static func sha1(_ octets: [UInt8]) -> [UInt8] { compute(.sha1, octets) }
     package static func sha256(_ octets: [UInt8]) -> [UInt8] { compute(.sha256, octets) }
     package static func sha384(_ octets: [UInt8]) -> [UInt8] { compute(.sha384, octets) }
     package static func sha512(_ octets: [UInt8]) -> [UInt8] { compute(.sha512, octets) }
+
+    /// Throws `.unsupported` where the library came without it.
+    package static func md4(_ octets: [UInt8]) throws(CryptoError) -> [UInt8] {
+        var digest = [UInt8](repeating: 0, count: 16)
+        let done = unsafe digest.withUnsafeMutableBytes { into in
+            unsafe octets.withUnsafeBytes { unsafe LibCrypto.md4($0, into: into) }
+        }
+        guard done else { throw .unsupported }
+        return digest
+    }
 
     private static func compute(_ function: HashFunction, _ octets: [UInt8]) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: function.outputLength)

@@ -125,6 +125,8 @@ struct CipherRow: Hashable, Sendable {
 
     /// What AES-XCBC-MAC chains its blocks with.
     static let aes128CBC = cbc(.aesCBC, 128, .aes128CBC, key: 16, block: 16)
+    /// With an IV of zero the first block of CBC is the cipher alone.
+    static let desCBC = cbc(.des, 0, .desCBC, key: 8, block: 8)
 }
 
 /// A cipher by the name that the library fetches it by.

@@ -34,7 +34,7 @@ struct Channel: ~Copyable, Sendable {
     var deadlines = Deadlines<SADeadline>()
     let entropy: any Entropy
     /// How liveness checks are repeated.
-    let liveness: RetransmissionSchedule
+    var liveness: RetransmissionSchedule
     /// RFC 7383; nil where the client did not say that it knows fragments.
     var fragmentation: Fragmentation?
     /// The message that is being put together: one per SA (threats.md P5).

@@ -10,6 +10,8 @@ struct Child: Sendable {
     var rekeyAt: Instant?
     /// Its time has come: the next exchange that may begin replaces it.
     var isAging = false
+    /// Proposals have changed since it was made.
+    var isOutdated = false
     /// Our SPI of the Child SA in whose place it has come; what the exchange of both was weighed by.
     var origin: Origin?
     /// The client asked for it and may not have our answer yet; until then it would not know what we want to replace.
@@ -86,6 +88,11 @@ struct ChildTable: Sendable {
             $0.isAging = true
             $0.rekeyAt = nil
         }
+    }
+
+    /// Proposals are others from now on.
+    mutating func outdate() {
+        for index in live.indices { live[index].isOutdated = true }
     }
 
     /// A further request: with one at a time, the client has every answer before it (RFC 7296 section 2.3).

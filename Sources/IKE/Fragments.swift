@@ -31,8 +31,8 @@ package final class ReassemblyBudget: Sendable {
 
 /// What both sides' IKEV2_FRAGMENTATION_SUPPORTED settled, RFC 7383 section 2.3.
 struct Fragmentation: Sendable {
-    let mtu: Int
-    let timeout: Duration
+    private(set) var mtu: Int
+    private(set) var timeout: Duration
     /// nil once the client is authenticated.
     var budget: ReassemblyBudget?
 
@@ -40,6 +40,11 @@ struct Fragmentation: Sendable {
         mtu = policy.mtu
         timeout = policy.reassemblyTimeout
         self.budget = budget
+    }
+
+    mutating func follow(_ policy: IKEPolicy.Fragmentation) {
+        mtu = policy.mtu
+        timeout = policy.reassemblyTimeout
     }
 
     /// Octets of a message that fit an IP packet of `mtu` octets from this end: without IP and UDP header and non-ESP marker.

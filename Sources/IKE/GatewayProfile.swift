@@ -2,7 +2,7 @@ package import IKEMessages
 import Wire
 
 /// What an `ipsec-gateway` gives every IKE SA born at it: policy, proposals, identity and selectors.
-package struct GatewayProfile: Sendable {
+package struct GatewayProfile: Hashable, Sendable {
     package var name: String
     package var policy: IKEPolicy
     /// In order of preference.

@@ -38,6 +38,8 @@ package enum Input: Sendable {
     /// Whether the Child SA with this SPI of ours is in the datapath.
     case installed(UInt32, Bool)
     case activity(Instant?)
+    /// The gateway's settings are others now: they hold for what replaces an SA, or comes beside it (configuration.md).
+    case profile(GatewayProfile)
 }
 
 /// What an IKE SA asks of the world outside; each comes back as the `Input` of the same name.

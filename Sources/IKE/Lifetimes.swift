@@ -4,8 +4,10 @@ import Wire
 
 /// When SAs are replaced before their lifetimes end: late, so that a client with the same lifetimes is mostly first, and not all at once.
 enum Lifetimes {
-    /// Between 90 and 95 parts of a hundred.
-    static func soft(_ lifetime: Duration, entropy: any Entropy) -> Duration { within(lifetime, from: 900, to: 950, entropy) }
+    /// Between 90 and 95 parts of a hundred, and early enough for a request that is lost twice before it is answered.
+    static func soft(_ lifetime: Duration, entropy: any Entropy) -> Duration {
+        min(within(lifetime, from: 900, to: 950, entropy), max(lifetime - .seconds(7), lifetime * 2 / 3))
+    }
 
     /// For Windows, which refuses much of what others begin: between 97 and 99 parts of a hundred (features.md X-13).
     static func late(_ lifetime: Duration, entropy: any Entropy) -> Duration { within(lifetime, from: 970, to: 990, entropy) }
@@ -19,8 +21,13 @@ enum Lifetimes {
         return TrafficLifetime(packets: less(packets), octets: hasShortBlocks ? less(1 << 29) : nil)
     }
 
-    /// The pause after TEMPORARY_FAILURE: 8 to 16 s, so that two sides that refuse each other do not meet again (RFC 7296 section 2.25).
-    static func retry(entropy: any Entropy) -> Duration { within(.seconds(16), from: 500, to: 1000, entropy) }
+    /// When to try again after TEMPORARY_FAILURE: in 8 to 16 s, so that two sides that refuse each other do not meet again (RFC 7296 section 2.25), but
+    /// never past the half of what is left until `end`.
+    static func retry(before end: Instant?, at now: Instant, entropy: any Entropy) -> Instant {
+        let pause = within(.seconds(16), from: 500, to: 1000, entropy)
+        guard let end, end > now else { return now + pause }
+        return now + min(pause, max(.seconds(1), (end - now) / 2))
+    }
 
     private static func within(_ whole: Duration, from low: Int, to high: Int, _ entropy: any Entropy) -> Duration {
         let random = entropy.octets(4).reduce(0) { $0 << 8 | Int($1) }

@@ -10,7 +10,7 @@ struct OurChildExchange: Sendable {
     let localSelectors: [TrafficSelector]
     let remoteSelectors: [TrafficSelector]
     let nonce: [UInt8]
-    private(set) var offers: Offers
+    private(set) var offers: Offers<IPsecTransform>
     private(set) var key: Held<KeyExchange>?
     /// INVALID_KE_PAYLOAD is followed once (threats.md P9).
     private var hasRetried = false
@@ -32,7 +32,7 @@ struct OurChildExchange: Sendable {
 
     /// Throws when there is no key to be had.
     init(
-        replacing old: ChildSA, fromScratch: Bool, offers: Offers, entropy: any Entropy
+        replacing old: ChildSA, fromScratch: Bool, offers: Offers<IPsecTransform>, entropy: any Entropy
     ) throws(CryptoError) {
         replaces = fromScratch ? nil : old.inboundSPI
         localSelectors = old.localSelectors
@@ -79,13 +79,13 @@ struct OurChildExchange: Sendable {
     }
 
     /// Measures an answer by the request.
-    func measure(_ answer: CreateChildSAResponse.Accepted, allowing transforms: [IPsecTransform]) -> Answer {
+    func measure(_ answer: CreateChildSAResponse.Accepted) -> Answer {
         guard answer.proposals.count == 1, let proposal = answer.proposals.first, proposal.spi.count == 4 else {
             return .unacceptable(outboundSPI: nil)
         }
         let spi = proposal.spi.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
         guard offers.hold(proposal),
-            let suite = ProposalSelection.esp(from: [proposal], accepting: transforms, keyExchange: .allowed(key?.value.method)),
+            let suite = ProposalSelection.esp(from: [proposal], accepting: offers.transforms, keyExchange: .allowed(key?.value.method)),
             let local = answer.initiatorSelectors, let remote = answer.responderSelectors,
             // Never narrower than the traffic in use (threats.md P24), and never wider than was asked.
             Narrowing.lies(local, within: localSelectors), Narrowing.lies(remote, within: remoteSelectors),

@@ -56,7 +56,7 @@ struct OurIKERekey: Sendable {
     /// Ours in the new IKE SA, of which we are the initiator.
     let spi: IKESPI
     private let nonce: [UInt8]
-    private var offers: Offers
+    private var offers: Offers<IKETransform>
     private var key: Held<KeyExchange>
     /// SK_d of the IKE SA that it was asked on, which may not be the one in use any more when the answer comes.
     private let oldKeys: Held<SAKeys>
@@ -64,7 +64,7 @@ struct OurIKERekey: Sendable {
     private var hasRetried = false
 
     /// Throws when there is no key to be had.
-    init(spi: IKESPI, offers: Offers, keys: Held<SAKeys>, entropy: any Entropy) throws(CryptoError) {
+    init(spi: IKESPI, offers: Offers<IKETransform>, keys: Held<SAKeys>, entropy: any Entropy) throws(CryptoError) {
         let key = try KeyExchange(offers.group ?? .x25519, entropy: entropy)
         self.spi = spi
         self.offers = offers
@@ -95,12 +95,12 @@ struct OurIKERekey: Sendable {
 
     /// The IKE SA that comes of an answer; nil when that is not what was asked for.
     func finish(
-        _ answer: CreateChildSAResponse.Accepted, allowing transforms: [IKETransform], replacing old: borrowing Channel, at now: Instant
+        _ answer: CreateChildSAResponse.Accepted, replacing old: borrowing Channel, at now: Instant
     ) -> Successor? {
         guard answer.initiatorSelectors == nil, answer.proposals.count == 1, let proposal = answer.proposals.first, offers.hold(proposal),
             proposal.spi.count == 8, proposal.ikeSPI != 0, let theirs = answer.keyExchange, theirs.method == key.value.method,
             let agreed = ProposalSelection.ike(
-                from: [proposal], accepting: transforms, offeredKey: key.value.method, spiLength: 8),
+                from: [proposal], accepting: offers.transforms, offeredKey: key.value.method, spiLength: 8),
             agreed.keyExchange == key.value.method, let secret = try? key.value.sharedSecret(with: theirs.data)
         else { return nil }
         return try? Successor(

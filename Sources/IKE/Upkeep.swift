@@ -21,8 +21,7 @@ extension Channel {
     /// The client is authenticated: the NAT before us is kept open and the time to the next authentication runs.
     mutating func beginUpkeep(_ policy: IKEPolicy, authenticationLifetime lifetime: Duration?, at now: Instant) {
         fragmentation?.budget = nil
-        keepAliveInterval = policy.natTraversal.keepAliveInterval ?? (nat.weBehindNAT ? Self.defaultKeepAlive : nil)
-        armKeepAlive(at: now)
+        keepAlive(by: policy, at: now)
         if let lifetime { upkeep[.reauthentication] = now + lifetime }
     }
 
@@ -43,6 +42,18 @@ extension Channel {
         old.deadlines.clear()
         old.forgetRequest()
         old.endUpkeep()
+    }
+
+    /// What nobody negotiates, as a reload has left it; the client was told the time to its next authentication, and that stays.
+    mutating func follow(_ profile: GatewayProfile, at now: Instant) {
+        liveness = profile.liveness
+        fragmentation?.follow(profile.policy.fragmentation)
+        keepAlive(by: profile.policy, at: now)
+    }
+
+    private mutating func keepAlive(by policy: IKEPolicy, at now: Instant) {
+        keepAliveInterval = policy.natTraversal.keepAliveInterval ?? (nat.weBehindNAT ? Self.defaultKeepAlive : nil)
+        armKeepAlive(at: now)
     }
 
     private mutating func armKeepAlive(at now: Instant) {

@@ -21,6 +21,9 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
         /// IPv4: the kernel gives the IP header with each packet.
         case espIPv4
         case espIPv6
+        /// What routers say of our packets: IPv4 with the IP header, as above.
+        case icmpIPv4
+        case icmpIPv6
         /// For sending alone.
         case wholePackets
     }
@@ -45,10 +48,18 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
         return false
     }
 
+    private var beginsWithIPv4: Bool {
+        switch kind {
+        case .espIPv4, .icmpIPv4: true
+        case .udp, .espIPv6, .icmpIPv6, .wholePackets: false
+        }
+    }
+
     private var subject: String {
         switch kind {
         case .udp: "UDP \(local)"
         case .espIPv4, .espIPv6: "ESP \(local.address)"
+        case .icmpIPv4, .icmpIPv6: "ICMP \(local.address)"
         case .wholePackets: "raw IP"
         }
     }
@@ -78,7 +89,7 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
             batch.admit(
                 length: message.peer == nil ? 0 : length, segmentSize: message.segmentSize, peer: message.peer ?? batch.noEndpoint,
                 local: local, trafficClass: message.trafficClass, wasFragmented: message.wasFragmented)
-            if case .espIPv4 = kind { Self.dropHeader(&batch, index) }
+            if beginsWithIPv4 { Self.dropHeader(&batch, index) }
         }
         counters.received += UInt64(got)
         return Int(got)

@@ -18,6 +18,14 @@ package enum SmallFile {
         return content
     }
 
+    /// Writes to a file that is there already, all at once.
+    static func write(_ text: String, to path: String) throws(SystemError) {
+        let file = try FileDescriptor(unsafe gw_open(path, O_WRONLY | O_CLOEXEC, 0), "open", path)
+        let octets = Array(text.utf8)
+        let written = unsafe octets.withUnsafeBytes { bytes in unsafe Glibc.write(file.rawValue, bytes.baseAddress, bytes.count) }
+        guard written == octets.count else { throw .last("write", path) }
+    }
+
     /// The content as text.
     package static func text(_ path: String, limit: Int = 1 << 20) throws(SystemError) -> String {
         String(decoding: try read(path, limit: limit), as: UTF8.self)

@@ -10,9 +10,25 @@ package struct Netlink: ~Copyable {
     private var sequence: UInt32 = 0
     private var buffer = [UInt8](repeating: 0, count: 65_536)
 
+    /// What the kernel is asked about.
+    enum Subsystem: Sendable {
+        case route, netfilter
+
+        var number: Int32 {
+            switch self {
+            case .route: NETLINK_ROUTE
+            case .netfilter: NETLINK_NETFILTER
+            }
+        }
+    }
+
     package init() throws(SystemError) {
+        try self.init(.route)
+    }
+
+    init(_ subsystem: Subsystem) throws(SystemError) {
         socket = try FileDescriptor(
-            Glibc.socket(AF_NETLINK, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue), NETLINK_ROUTE), "socket", "netlink")
+            Glibc.socket(AF_NETLINK, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue), subsystem.number), "socket", "netlink")
         var on: Int32 = 1
         // the kernel's own words with a refusal, and dumps that keep to what was asked; both since 4.20 at the latest
         _ = unsafe setsockopt(socket.rawValue, SOL_NETLINK, Int32(NETLINK_EXT_ACK), &on, socklen_t(MemoryLayout<Int32>.size))

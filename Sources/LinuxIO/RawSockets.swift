@@ -43,6 +43,40 @@ extension DatagramPort {
             wantsControl: false)
     }
 
+    /// A socket for what routers say of packets from one of our addresses: ICMP "fragmentation needed", ICMPv6 "packet too big" and nothing else.
+    /// Entries begin at the ICMP header. The queues of errors that sockets have (IP_RECVERR) are no substitute: they stop other peers' packets.
+    package static func pathMTUReports(_ address: IPAddress) throws(SystemError) -> DatagramPort {
+        let local = Endpoint(address, port: 0)
+        let subject = "ICMP \(address)"
+        let number: Int32 = address.family == .ipv4 ? Int32(IPPROTO_ICMP) : Int32(IPPROTO_ICMPV6)
+        let socket = try raw(address.family, protocolNumber: number, subject)
+        try attach(reportFilter(address.family), to: socket.rawValue, subject)
+        var options = UDPOptions()
+        // Strangers may fill it: what does not fit is lost, and comes again
+        options.receiveBuffer = 256 << 10
+        options.sendBuffer = 16 << 10
+        try UDPSocket.prepare(socket.rawValue, address.family, options, subject)
+        let result = unsafe SocketAddress.with(local) { address, length in unsafe gw_bind(socket.rawValue, address, length) }
+        guard result == 0 else { throw UDPSocket.bindError(errno, local) }
+        return DatagramPort(
+            socket, address.family == .ipv4 ? .icmpIPv4 : .icmpIPv6, local: local, packetsPerCall: options.packetsPerCall, wantsControl: false)
+    }
+
+    /// Type 3 code 4 of ICMP, behind the IP header; type 2 of ICMPv6.
+    static func reportFilter(_ family: AddressFamily) -> [sock_filter] {
+        let take = sock_filter(code: UInt16(BPF_RET | BPF_K), jt: 0, jf: 0, k: .max)
+        let leave = sock_filter(code: UInt16(BPF_RET | BPF_K), jt: 0, jf: 0, k: 0)
+        let load: [sock_filter] =
+            family == .ipv4
+            ? [
+                sock_filter(code: UInt16(BPF_LDX | BPF_B | BPF_MSH), jt: 0, jf: 0, k: 0),
+                sock_filter(code: UInt16(BPF_LD | BPF_H | BPF_IND), jt: 0, jf: 0, k: 0),
+            ] : [sock_filter(code: UInt16(BPF_LD | BPF_H | BPF_ABS), jt: 0, jf: 0, k: 0)]
+        return load + [
+            sock_filter(code: UInt16(BPF_JMP | BPF_JEQ | BPF_K), jt: 0, jf: 1, k: family == .ipv4 ? 0x0304 : 0x0200), take, leave,
+        ]
+    }
+
     private static func raw(_ family: AddressFamily, protocolNumber: Int32, _ subject: String) throws(SystemError) -> FileDescriptor {
         let type = Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         return try FileDescriptor(

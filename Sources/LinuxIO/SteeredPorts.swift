@@ -19,11 +19,13 @@ package struct SteeredPorts: ~Copyable, Sendable {
 
     /// Opens the door's socket and those of `workers` (0 to 64) workers. The caller has probed that nobody else holds the port, since a
     /// second group member would join silently.
-    package init(_ local: Endpoint, workers: Int, options: UDPOptions = UDPOptions()) throws(SystemError) {
+    /// Its socket may be set up in another way than the workers'.
+    package init(_ local: Endpoint, workers: Int, options: UDPOptions = UDPOptions(), door: UDPOptions? = nil) throws(SystemError) {
         guard (0...64).contains(workers) else {
             throw SystemError(EINVAL, call: "SteeredPorts", subject: "UDP \(local)", hint: "between 0 and 64 workers, not \(workers)")
         }
-        let door = try UDPSocket.open(local, shared: true, options: options)
+        let doorOptions = door ?? options
+        let door = try UDPSocket.open(local, shared: true, options: doorOptions)
         // before the second socket is there, so that no datagram is ever sorted otherwise
         try Self.attachFilter(door.rawValue, local)
         let bound = UDPSocket.local(door.rawValue) ?? local

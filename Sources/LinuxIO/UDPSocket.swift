@@ -36,7 +36,7 @@ package struct UDPOptions: Sendable, Equatable {
 
     package init() {}
 
-    /// Right for IKE, and for ESP as long as outer packets may be fragmented. IPv4: routers fragment what is too long for them, so nothing that they
+    /// Right for IKE, and for ESP where nobody else looks after the path. IPv4: routers fragment what is too long for them, so nothing that they
     /// tell is heeded. IPv6: the sender alone fragments, so the path's MTU must be learnt; a forged one brings it down to 1280 at worst (threats.md P33).
     func pathMTU(_ family: AddressFamily) -> PathMTUDiscovery {
         pathMTU ?? (family == .ipv4 ? .omit : .want)

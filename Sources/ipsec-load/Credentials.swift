@@ -92,6 +92,21 @@ enum Credentials {
         }
     }
 
+    /// What a file holds, but for one line end behind it.
+    static func password(_ path: String) throws -> String {
+        var octets = try contents(path, option: "--eap-password-file")
+        if octets.last == UInt8(ascii: "\n") { octets.removeLast() }
+        guard let text = String(validating: octets, as: UTF8.self) else {
+            throw ValidationError("--eap-password-file: \(path) is not UTF-8")
+        }
+        return text
+    }
+
+    /// A variable of the environment, unless it is empty.
+    static func variable(_ name: String) -> String? {
+        ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }
+    }
+
     private static func contents(_ path: String, option: String) throws -> [UInt8] {
         guard let data = FileManager.default.contents(atPath: path), !data.isEmpty, data.count <= 1 << 20 else {
             throw ValidationError("\(option): \(path) cannot be read, is empty, or is longer than 1 MiB")

@@ -10,7 +10,7 @@ struct GatewayOptions: ParsableArguments {
     @Option(help: "Address of the gateway.")
     var gateway: String
 
-    @Option(help: "Preshared key: for each side that has no certificate.")
+    @Option(help: "Preshared key: for each side that has nothing else.")
     var psk: String?
 
     @Option(
@@ -34,10 +34,12 @@ struct GatewayOptions: ParsableArguments {
     @Flag(name: .customLong("no-rfc7427"), help: "Do not say which hashes we have: the gateway then signs as RFC 7296 alone has it.")
     var noSignatureHashes = false
 
+    @OptionGroup var eap: EAPOptions
+
     @Option(
         name: .customLong("id"),
         help:
-            "Our identity: address, user@name, host.name, or a key id; without it the certificate's subject. With several clients `%n` is the client's number."
+            "Our identity: address, user@name, host.name, or a key id; without it --eap-user or the certificate's subject. With several clients `%n` is the client's number."
     )
     var identity: String?
 
@@ -100,6 +102,7 @@ struct GatewayOptions: ParsableArguments {
         /// One for all clients, or one for each.
         let certificates: [Credentials.Own]
         let trust: RoadWarrior.CertificateTrust?
+        let eap: EAPOptions.Login?
         let announcesSignatureHashes: Bool
         let identity: String?
         let remoteIdentity: IdentificationPayload?
@@ -124,12 +127,14 @@ struct GatewayOptions: ParsableArguments {
         /// client claims a NAT.
         func settings(client number: Int, local: Endpoint) -> RoadWarrior.Settings {
             let own = certificates.isEmpty ? nil : certificates[number % certificates.count]
-            let name = identity.map { IdentificationPayload(form: $0.replacing("%n", with: String(number))) }
+            let name = (identity ?? eap?.user).map { IdentificationPayload(form: $0.replacing("%n", with: String(number))) }
             var settings = RoadWarrior.Settings(
                 presharedKey: presharedKey, identity: name ?? own?.subject ?? IdentificationPayload(form: ""),
                 remoteIdentity: remoteIdentity, local: local, remote: remote)
             settings.certificate = own?.certificate
             settings.trust = trust
+            settings.eap = eap?.peer(client: number)
+            settings.allowsEAPOnly = eap?.provesGateway ?? false
             settings.announcesSignatureHashes = announcesSignatureHashes
             settings.localNATPort = local.port
             settings.remoteNATPort = natPort
@@ -153,10 +158,13 @@ struct GatewayOptions: ParsableArguments {
         guard port != natPort else { throw ValidationError("--port and --nat-port must differ") }
         guard (certificate == nil) == (key == nil) else { throw ValidationError("--cert and --key belong together") }
         guard psk != "" else { throw ValidationError("--psk is empty") }
-        guard psk != nil || certificate != nil && authorities != nil else {
-            throw ValidationError("--psk, or --cert with --key and --ca: each side must prove itself by one of them")
+        let login = try eap.login()
+        guard login == nil || certificate == nil else { throw ValidationError("--eap-user and --cert: we prove ourselves by one of them") }
+        let provesUs = psk != nil || certificate != nil || login != nil
+        guard provesUs, psk != nil || authorities != nil || login?.provesGateway == true else {
+            throw ValidationError("--psk, or --cert with --key or --eap-user, and --ca: each side must prove itself by one of them")
         }
-        guard identity != nil || certificate != nil else { throw ValidationError("--id is missing") }
+        guard identity != nil || certificate != nil || login != nil else { throw ValidationError("--id is missing") }
         guard fragmentSize == 0 || (256...9000).contains(fragmentSize) else { throw ValidationError("--fragment-size: 0, or 256 to 9000") }
         for (name, value) in [("--rekey-child", childRekey), ("--rekey-ike", ikeRekey)] {
             guard value.map({ $0 >= 0.1 && $0 < 1e7 }) ?? true else { throw ValidationError("\(name): 0.1 seconds or more") }
@@ -167,7 +175,7 @@ struct GatewayOptions: ParsableArguments {
         do {
             return Target(
                 families: inner.families, remote: Endpoint(address, port: port), natPort: natPort,
-                presharedKey: Secret([UInt8]((psk ?? "").utf8)), certificates: own, trust: trust,
+                presharedKey: Secret([UInt8]((psk ?? "").utf8)), certificates: own, trust: trust, eap: login,
                 announcesSignatureHashes: !noSignatureHashes, identity: identity,
                 remoteIdentity: remoteIdentity.map { IdentificationPayload(form: $0) },
                 ikeProposals: try ike.map { text throws(ProposalText.Fault) in try ProposalText.ike(text) } ?? ProposalText.ikeDefault,

@@ -17,7 +17,8 @@ struct LoadProgram: ParsableCommand {
 enum Arguments {
     /// Options that take no value.
     private static let flags: Set<String> = [
-        "--json", "--yes-this-is-my-gateway", "--native-esp", "--pss", "--no-rfc7427", "--initial-contact", "--help", "-h", "--version",
+        "--json", "--yes-this-is-my-gateway", "--native-esp", "--pss", "--no-rfc7427", "--eap-only", "--initial-contact", "--help", "-h",
+        "--version",
     ]
 
     static func ordered(_ arguments: [String], commands: Set<String>) -> [String] {

@@ -56,6 +56,9 @@ final class Rig: Sendable {
     let whole4: [MemoryWire]
     let whole6: [MemoryWire]
     let doorWhole = MemoryWire()
+    /// What routers say of our packets, by family.
+    let reports4 = MemoryWire()
+    let reports6 = MemoryWire()
     let inner: [MemoryWire]
     let doorIKE = MemoryWire()
     let doorNAT = MemoryWire()
@@ -106,15 +109,17 @@ final class Rig: Sendable {
                     }
                 })
         }
-        var ports = PortRow<MemoryPort>(capacity: 3)
-        _ = ports.append(MemoryPort(doorIKE))
-        _ = ports.append(MemoryPort(doorNAT))
+        var ports = PortRow<MemoryPort>(capacity: 5)
+        for wire in [doorIKE, doorNAT, reports4, reports6] { _ = ports.append(MemoryPort(wire)) }
         _ = ports.append(MemoryPort(doorWhole))
-        var doorNumbers = OuterPorts(locals: [Self.ike, Self.gateway])
-        doorNumbers.wholeIPv4 = 2
+        var doorNumbers = OuterPorts(
+            locals: [Self.ike, Self.gateway, Endpoint(Self.gateway.address, port: 0), Endpoint(Self.gateway6.address, port: 0)])
+        doorNumbers.firstReport = 2
+        doorNumbers.wholeIPv4 = 4
         doorNumbers.reassembles = reassembles
         let door = Door(
-            ports: ports, outer: doorNumbers, marked: [false, true], encapsulatedMTUs: [encapsulatedMTU, encapsulatedMTU], receiver: visitors,
+            ports: ports, outer: doorNumbers, marked: [false, true, false, false], encapsulatedMTUs: [encapsulatedMTU, encapsulatedMTU],
+            receiver: visitors,
             control: control, outbox: outbox, board: doorBoard, rings: rings, batchSize: 16)
         started.append(
             try PinnedThread(name: "door", context: door) { [self] door in

@@ -66,11 +66,12 @@ struct Session: ~Copyable {
     var client: OutboundSA
     var clientIn: InboundSA
     let spi: LocalSPI
+    let suite: ESPSuite
     var now = Instant(nanoseconds: 1_000_000_000)
 
     init(
         suite: ESPSuite = SAs.gcm, settings: TunnelSettings = TunnelSettings(), selectors: Selectors? = nil, lifetimes: SALifetimes = SALifetimes(),
-        addresses: [String] = [clientAddress, "2001:db8::10"]
+        addresses: [String] = [clientAddress, "2001:db8::10"], reservesListenerPorts: Bool = false
     ) throws {
         let ranges = addresses.map { IPPrefix(host: Packets.address($0)).range }
         guard let spi = LocalSPI(worker: 0, slot: 5, tag: 0x91) else { preconditionFailure("no SPI") }
@@ -79,14 +80,19 @@ struct Session: ~Copyable {
             selectors: selectors ?? Self.everything, lifetimes: lifetimes, tunnel: 2, supersedes: nil)
         let client = try SAs.outbound(suite, spi: spi.rawValue, seed: 1)
         let clientIn = try SAs.inbound(suite, spi: 0xcafe, seed: 2)
-        self.init(spi: spi, pair: pair, client: client, clientIn: clientIn, settings: settings, ranges: ranges)
+        self.init(
+            spi: spi, suite: suite, pair: pair, client: client, clientIn: clientIn, settings: settings, ranges: ranges,
+            reservesListenerPorts: reservesListenerPorts)
     }
 
     private init(
-        spi: LocalSPI, pair: consuming SAPair, client: consuming OutboundSA, clientIn: consuming InboundSA, settings: TunnelSettings,
-        ranges: [AddressRange]
+        spi: LocalSPI, suite: ESPSuite, pair: consuming SAPair, client: consuming OutboundSA, clientIn: consuming InboundSA, settings: TunnelSettings,
+        ranges: [AddressRange], reservesListenerPorts: Bool
     ) {
-        sad = SAD(worker: 0, board: CounterBoard(tunnelCapacity: 8, saCapacity: 32), forbidden: [Packets.address("192.0.2.1")])
+        sad = SAD(
+            worker: 0, board: CounterBoard(tunnelCapacity: 8, saCapacity: 32), forbidden: [Packets.address("192.0.2.1")],
+            reservesListenerPorts: reservesListenerPorts)
+        self.suite = suite
         self.spi = spi
         self.client = client
         self.clientIn = clientIn

@@ -93,6 +93,22 @@ struct LifetimeTests {
         #expect(peers.gateway.furtherChildren == 1)
     }
 
+    @Test(
+        "a short lifetime leaves room for a request that is lost twice, and a pause never outlasts it",
+        arguments: [(10, 6, 7), (20, 13, 14), (27, 20, 20), (60, 53, 53), (1200, 1080, 1140)])
+    func shortLifetime(seconds: Int, from: Int, to: Int) {
+        let entropy = SeededEntropy(seed: UInt64(seconds))
+        let (now, end) = (Instant(nanoseconds: 1_000_000_000), Instant(nanoseconds: 1_000_000_000) + .seconds(seconds))
+        for _ in 1...20 {
+            let soft = Lifetimes.soft(.seconds(seconds), entropy: entropy)
+            #expect(soft >= .seconds(from) && soft <= .seconds(to))
+            let again = Lifetimes.retry(before: end, at: now, entropy: entropy) - now
+            #expect(again >= min(.seconds(8), .seconds(seconds) / 2) && again <= min(.seconds(16), .seconds(seconds) / 2))
+        }
+        #expect(Lifetimes.retry(before: end, at: end + .milliseconds(-10), entropy: entropy) == end + .milliseconds(990))
+        #expect(Lifetimes.retry(before: nil, at: now, entropy: entropy) >= now + .seconds(8))
+    }
+
     @Test("P25: 2^31 packets less a random part, and 2^29 octets with blocks of 64 bits", arguments: [UInt64](1...20))
     func threat_P25_softLimits(seed: UInt64) throws {
         let entropy = SeededEntropy(seed: seed)
@@ -175,7 +191,7 @@ struct LifetimeTests {
 
     @Test("X-7: pfs-dh-group none: no KE; a group: preferred; pfs-required: insisted on; and none for Windows but that")
     func X7_offers() {
-        func groups(_ offers: Offers) -> [[UInt16]] {
+        func groups(_ offers: Offers<IPsecTransform>) -> [[UInt16]] {
             offers.proposals.map { $0.transforms.filter { $0.type == .keyExchange }.map(\.id) }
         }
         let none = Offers.esp(current: current, allowing: [transform { _ in }], isShy: false)
@@ -260,7 +276,7 @@ struct LifetimeTests {
             Issue.record("not an answer")
             return
         }
-        switch ours.measure(accepted, allowing: transforms) {
+        switch ours.measure(accepted) {
         case .agreed(let suite, _, _, _): #expect(variant == 0 && suite.spi == 0x1234_5678)
         case .unacceptable(let spi):
             #expect(variant > 0)

@@ -219,8 +219,8 @@ final class Peer {
     /// Other groups are taken from now on.
     func allow(_ groups: [KeyExchangeMethod]) {
         change {
-            $0.profile.childTransforms[0].keyExchange = groups
-            $0.profile.policy.transforms[0].keyExchange = groups
+            $0.newest.childTransforms[0].keyExchange = groups
+            $0.newest.policy.transforms[0].keyExchange = groups
         }
     }
 

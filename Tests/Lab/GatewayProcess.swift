@@ -64,6 +64,9 @@ package final class GatewayProcess: Sendable {
         try await report("sessions")
     }
 
+    /// IKE SAs as `ipsec-gwctl --json sas` lists them.
+    package func sas() async throws -> [GatewaySA] { try await report("sas") }
+
     /// Address pools as `ipsec-gwctl --json pools` lists them.
     package func pools() async throws -> [GatewayPool] { try await report("pools") }
 

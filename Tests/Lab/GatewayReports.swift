@@ -88,6 +88,19 @@ package struct GatewayRADIUS: Decodable, Sendable {
     package func server(_ name: String, _ kind: String = "authentication") -> Server? { servers.first { $0.name == name && $0.kind == kind } }
 }
 
+/// An IKE SA as `ipsec-gwctl sas` prints it.
+package struct GatewaySA: Decodable, Sendable {
+    package struct Child: Decodable, Sendable {
+        package let inboundSPI: String
+        package let encryption: String
+        package let remainingSeconds: UInt64
+    }
+    package let session: String
+    package let encryption: String
+    package let keyExchange: String
+    package let children: [Child]
+}
+
 /// A pool as `ipsec-gwctl pools` prints it.
 package struct GatewayPool: Decodable, Sendable {
     package let name: String

@@ -29,6 +29,7 @@ package struct GatewaySettings: Sendable {
         package var interface: String
         package var namespace: String?
         package var psk = GatewaySettings.psk
+        package var isEnabled = true
         package init(_ name: String, address: String, interface: String, namespace: String? = nil) {
             (self.name, self.address, self.interface, self.namespace) = (name, address, interface, namespace)
         }
@@ -76,6 +77,8 @@ package struct GatewaySettings: Sendable {
     /// Empty: the default proposals.
     package var ikeTransforms: [IKETransform] = []
     package var ipsecTransforms: [IPsecTransform] = []
+    /// ike-policy: ipsec-lifetime, seconds.
+    package var ipsecLifetime: Int?
     package var dpd = (interval: 30, maxRetries: 3)
     /// Prefixes of the gateway's ts-list; empty: no list.
     package var selectors: [String] = []
@@ -87,6 +90,10 @@ package struct GatewaySettings: Sendable {
     package var dscp: Int?
     /// tunnel-group: reassembly
     package var reassembles = true
+    /// reassembly: max-wait-time, milliseconds
+    package var reassemblyTime = 2000
+    /// propagate-pmtu
+    package var propagatesPathMTU: Bool?
     package var workers = 2
     package var forcesEncapsulation = true
     /// ikev2-fragment: mtu
@@ -129,7 +136,7 @@ package struct GatewaySettings: Sendable {
         if let metrics { text += "  metrics: { address: \(metrics.address), port: \(metrics.port) }\n" }
         text += radius?.sections ?? ""
         text += """
-            tunnel-group: { 1: { workers: \(workers)\(reassembles ? ", reassembly: { max-wait-time: 2000 }" : "") } }
+            tunnel-group: { 1: { workers: \(workers)\(reassembles ? ", reassembly: { max-wait-time: \(reassemblyTime) }" : "") } }
             service:
               home: { id: 1, interface: { \(Self.interfaceName): { address: [10.99.0.1/24\(pool6 == nil && !hasIPv6Interface ? "" : ", \"2001:db8:99::1/64\"")] } } }
 
@@ -197,11 +204,13 @@ package struct GatewaySettings: Sendable {
         let keepAlive = keepAliveInterval.map { ", keep-alive-interval: \($0)" } ?? ""
         text += "      nat-traversal: { force: \(forcesEncapsulation)\(keepAlive) }\n"
         text += "      dpd: { interval: \(dpd.interval), max-retries: \(dpd.maxRetries) }\n"
+        if let ipsecLifetime { text += "      ipsec-lifetime: \(ipsecLifetime)\n" }
         if let cookieThreshold { text += "      half-open: { cookie-threshold: \(cookieThreshold) }\n" }
         var template: [String] = []
         if !ipsecTransforms.isEmpty { template.append("ipsec-transform: [\(list(ipsecTransforms.count))]") }
         if let ipMTU { template.append("ip-mtu: \(ipMTU)") }
         if let encapsulatedMTU { template.append("encapsulated-ip-mtu: \(encapsulatedMTU)") }
+        if let propagatesPathMTU { template.append("propagate-pmtu: \(propagatesPathMTU)") }
         if let dscp { template.append("dscp: \(dscp)") }
         if clearsDF { template.append("clear-df-bit: true") }
         let templates = furtherTemplates.merging([1: template]) { $1 }.sorted { $0.key < $1.key }
@@ -237,6 +246,7 @@ package struct GatewaySettings: Sendable {
         if let beside {
             text += """
                   \(beside.name):
+                    admin-state: \(beside.isEnabled ? "enable" : "disable")
                     ike-policy: 1
                     tunnel-group: 1
                     default-tunnel-template: 1

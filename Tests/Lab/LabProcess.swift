@@ -90,11 +90,11 @@ package final class LabProcess: Sendable {
         return exitStatus
     }
 
-    /// SIGKILL, and the end of it.
+    /// SIGKILL, and the end of it: the kernel takes devices and sockets down first, one network namespace after another.
     @discardableResult
     package func killNow() async -> ExitStatus? {
         signal(SIGKILL)
-        return await eventually(within: .seconds(5), every: .milliseconds(2)) { self.exitStatus }
+        return await eventually(within: .seconds(30), every: .milliseconds(2)) { self.exitStatus }
     }
 }
 

@@ -149,7 +149,8 @@ package final class Scenario: Sendable {
     private func end(_ sourceLocation: SourceLocation) async {
         let (namespaces, processes, closers, hasFailed) = contents.withLock { ($0.namespaces, $0.processes, $0.closers, $0.hasFailed) }
         for close in closers.reversed() { await close() }
-        for process in processes.reversed() { await process.stop(grace: .seconds(3)) }
+        // As long as programs.md gives the gateway: it waits for clients that are gone already.
+        for process in processes.reversed() { await process.stop(grace: .seconds(10)) }
         for namespace in namespaces.reversed() { await namespace.remove() }
         if hasFailed { printLogs(of: processes) }
         if ProcessInfo.processInfo.environment["IPSEC_GW_LAB_KEEP"] == nil || !hasFailed {

@@ -184,3 +184,69 @@ import Wire
         #expect(after.map(\.octets.count) == [length] && after.map(\.entry.wasFragmented) == [false])
     }
 }
+
+/// What routers say of packets from one of our addresses (threats.md P33).
+@Suite struct PathMTUReportSocketTests {
+    private static func message(_ family: AddressFamily, type: UInt8, code: UInt8) -> [UInt8] {
+        var message: [UInt8] = [type, code, 0, 0, 0, 0, 5, 0] + [UInt8](repeating: 0x45, count: 60)
+        if family == .ipv4 {
+            var sum = 0
+            for at in stride(from: 0, to: message.count, by: 2) { sum += Int(message[at]) << 8 | Int(message[at + 1]) }
+            while sum >> 16 != 0 { sum = sum & 0xffff + sum >> 16 }
+            message[2] = ~UInt8(truncatingIfNeeded: sum >> 8)
+            message[3] = ~UInt8(truncatingIfNeeded: sum)
+        }
+        return message
+    }
+
+    /// Sends ICMP with a header of the kernel's; over IPv6 it writes the checksum too.
+    private static func send(_ messages: [[UInt8]], _ family: AddressFamily, to address: IPAddress) throws(SystemError) {
+        let number = Int32(family == .ipv4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)
+        let domain = family == .ipv4 ? AF_INET : AF_INET6
+        let socket = FileDescriptor(owning: Glibc.socket(domain, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue), number))
+        for message in messages {
+            var target = sockaddr_storage()
+            let length: socklen_t
+            if family == .ipv4 {
+                length = withUnsafeMutableBytes(of: &target) { memory in
+                    var name = sockaddr_in()
+                    name.sin_family = sa_family_t(AF_INET)
+                    name.sin_addr.s_addr = UInt32(truncatingIfNeeded: address.value).bigEndian
+                    memory.storeBytes(of: name, as: sockaddr_in.self)
+                    return socklen_t(MemoryLayout<sockaddr_in>.size)
+                }
+            } else {
+                length = withUnsafeMutableBytes(of: &target) { memory in
+                    var name = sockaddr_in6()
+                    name.sin6_family = sa_family_t(AF_INET6)
+                    withUnsafeMutableBytes(of: &name.sin6_addr) { $0.copyBytes(from: address.octets) }
+                    memory.storeBytes(of: name, as: sockaddr_in6.self)
+                    return socklen_t(MemoryLayout<sockaddr_in6>.size)
+                }
+            }
+            let sent = message.withUnsafeBytes { gw_sendto(socket.rawValue, $0.baseAddress, $0.count, 0, &target, length) }
+            guard sent == message.count else { throw .last("sendto") }
+        }
+    }
+
+    @Test("nothing but `fragmentation needed` and `packet too big` comes in, from the ICMP header on", arguments: AddressFamily.allCases)
+    func threat_P33_onlyReportsComeIn(family: AddressFamily) throws {
+        let wire = try Wire2()
+        var port = try wire.right.visit { () throws(SystemError) in try DatagramPort.pathMTUReports(Wire2.rightAddress(family)) }
+        let wanted = family == .ipv4 ? (UInt8(3), UInt8(4)) : (2, 0)
+        let others: [(UInt8, UInt8)] = family == .ipv4 ? [(3, 3), (3, 0), (8, 0), (11, 0), (4, 3)] : [(1, 4), (3, 0), (128, 0), (2, 1)]
+        let messages = others.map { Self.message(family, type: $0.0, code: $0.1) } + [Self.message(family, type: wanted.0, code: wanted.1)]
+        try wire.left.visit { () throws(SystemError) in try Self.send(messages, family, to: Wire2.rightAddress(family)) }
+        var batch = Batch(capacity: 16, room: 2048)
+        let found = try receive(1, from: &port, into: &batch)
+        #expect(found.count == 1)
+        var octets = try #require(found.first).octets
+        #expect((octets[0], octets[1]) == wanted)
+        octets.replaceSubrange(2..<4, with: messages[messages.count - 1][2..<4])
+        #expect(octets == messages[messages.count - 1])
+        #expect(found[0].entry.local == Endpoint(Wire2.rightAddress(family), port: 0))
+        // The last one sent has come: none of the others will
+        let more = try port.receive(into: &batch)
+        #expect(more == 0)
+    }
+}

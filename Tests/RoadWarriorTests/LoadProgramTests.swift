@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import IKEMessages
 import RoadWarrior
 import Testing
@@ -60,6 +61,68 @@ struct LoadProgramTests {
         let settings = target.settings(client: 12, local: Endpoint(IPAddress(v4: 0), port: 40_000))
         #expect(settings.identity == IdentificationPayload(type: .rfc822Address, data: [UInt8]("c12@b".utf8)))
         #expect(settings.localNATPort == 40_000 && settings.natClaim == .behindNAT)
+    }
+
+    static let eap = ["setup", "--gateway", "127.0.0.1", "--psk", "k", "--rate", "10", "--eap-user", "u%n@b"]
+
+    @Test func programs_eachClientHasItsNameAndPassword() throws {
+        let setup = try #require(try LoadProgram.parseAsRoot(Self.eap + ["--eap-password", "p-%n"]) as? Setup)
+        let settings = try setup.gateway.target().settings(client: 12, local: Endpoint(IPAddress(v4: 0), port: 40_000))
+        // IDi is the name where no other is given.
+        #expect(settings.identity == IdentificationPayload(type: .rfc822Address, data: [UInt8]("u12@b".utf8)))
+        #expect(!settings.allowsEAPOnly && settings.presharedKey == Secret([UInt8]("k".utf8)))
+        var peer = try #require(settings.eap)
+        #expect(peer.respond(to: [1, 7, 0, 5, 1]) == [2, 7, 0, 10, 1] + "u12@b".utf8)
+        // Of the methods MSCHAPv2 alone, unless others are named.
+        #expect(peer.respond(to: [1, 8, 0, 5, 6]) == [2, 8, 0, 6, 3, 26])
+        var token = try #require(
+            try setupPeer(Self.eap + ["--id", "laptop", "--eap-password", "p-%n", "--eap-method", "gtc", "--eap-method", "md5"]))
+        #expect(token.respond(to: [1, 7, 0, 5, 26]) == [2, 7, 0, 7, 3, 6, 4])
+        #expect(token.respond(to: [1, 8, 0, 5, 6]) == [2, 8, 0, 8, 6] + "p-3".utf8)
+    }
+
+    private func setupPeer(_ words: [String]) throws -> (any EAPMethod)? {
+        let setup = try #require(try LoadProgram.parseAsRoot(words) as? Setup)
+        return try setup.gateway.target().settings(client: 3, local: Endpoint(IPAddress(v4: 0), port: 40_000)).eap
+    }
+
+    @Test func programs_aPasswordFromAFileOrTheEnvironment() throws {
+        let path = FileManager.default.temporaryDirectory.appending(path: "eap-\(UInt64.random(in: 0...UInt64.max))").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try Data("of a file %n \n\n".utf8).write(to: URL(filePath: path))
+        let filed = try EAPOptions.parse(["--eap-user", "u", "--eap-password-file", path])
+        #expect(try filed.login(environment: { _ in "passed over" })?.password.revealed() == "of a file %n \n")
+        let bare = try EAPOptions.parse(["--eap-user", "u"])
+        let login = try bare.login(environment: { $0 == "IPSEC_LOAD_EAP_PASSWORD" ? "of the environment" : nil })
+        #expect(login?.password.revealed() == "of the environment" && login?.methods == [.mschapv2] && login?.provesGateway == false)
+        #expect(throws: ValidationError.self) { _ = try bare.login(environment: { _ in nil }) }
+        #expect(try EAPOptions.parse([]).login(environment: { _ in "of no use" }) == nil)
+        try Data([0xff, 0xfe]).write(to: URL(filePath: path))
+        #expect(throws: ValidationError.self) { _ = try filed.login() }
+    }
+
+    /// What has no use beside something else, or nothing to prove a side by.
+    @Test(arguments: [
+        ["--gateway", "127.0.0.1", "--eap-user", "u", "--eap-password", "p"],
+        ["--gateway", "127.0.0.1", "--psk", "k", "--id", "a", "--eap-password", "p"],
+        ["--gateway", "127.0.0.1", "--psk", "k", "--id", "a", "--eap-only"],
+        ["--gateway", "127.0.0.1", "--psk", "k", "--eap-user", "", "--eap-password", "p"],
+        ["--gateway", "127.0.0.1", "--psk", "k", "--eap-user", "u", "--eap-password", ""],
+        ["--gateway", "127.0.0.1", "--psk", "k", "--eap-user", "u", "--eap-password", "p", "--eap-password-file", "/dev/null"],
+        ["--gateway", "127.0.0.1", "--psk", "k", "--eap-user", "u", "--eap-password-file", "/does/not/exist"],
+        ["--gateway", "127.0.0.1", "--eap-user", "u", "--eap-password", "p", "--eap-only", "--eap-method", "gtc"],
+    ])
+    func programs_eapOptionsThatDoNotFit(_ words: [String]) throws {
+        let connect = try #require(try LoadProgram.parseAsRoot(["connect"] + words) as? Connect)
+        #expect(throws: ValidationError.self) { _ = try connect.gateway.target() }
+    }
+
+    @Test func programs_eapAloneProvesTheGateway() throws {
+        let words = ["connect", "--gateway", "127.0.0.1", "--eap-user", "u", "--eap-password", "p", "--eap-only"]
+        let connect = try #require(try LoadProgram.parseAsRoot(words) as? Connect)
+        let settings = try connect.gateway.target().settings(client: 0, local: Endpoint(IPAddress(v4: 0), port: 40_000))
+        #expect(settings.allowsEAPOnly && settings.eap != nil && settings.trust == nil)
+        #expect(Arguments.ordered(["--eap-only", "connect"], commands: ["connect"]) == ["connect", "--eap-only"])
     }
 
     @Test(arguments: [

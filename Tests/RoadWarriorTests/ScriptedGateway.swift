@@ -29,6 +29,14 @@ final class ScriptedGateway {
         var ikeProposal = 0
         /// Changes the AUTH value before it is sent.
         var spoilAuth = false
+        /// EAP packets, one in each response of IKE_AUTH before the last.
+        var eap: [[UInt8]] = []
+        /// Whether AUTH stands in the first response beside EAP.
+        var provesBeforeEAP = true
+        /// Changes the AUTH value behind EAP before it is sent.
+        var spoilLastAuth = false
+        /// What AUTH of both sides is by after EAP; nil: SK_p.
+        var eapKey: [UInt8]?
     }
 
     var script: Script
@@ -53,6 +61,8 @@ final class ScriptedGateway {
     private var ni: [UInt8] = []
     private var nr: [UInt8] = []
     private var sealCount: UInt64 = 1 << 40
+    private var rounds = 0
+    private var proposals: [Proposal] = []
     private(set) var clientSPI: UInt32 = 0
     private(set) var chosenESP: Proposal?
 
@@ -249,25 +259,33 @@ final class ScriptedGateway {
         if let error = script.authError {
             return try seal(.ikeAuth, [.notify(NotifyPayload(error))], id: id, response: true)
         }
-        let padded = mac(script.presharedKey, [UInt8]("Key Pad for IKEv2".utf8))
-        var proposals: [Proposal] = []
+        let isAfterEAP = !script.eap.isEmpty && rounds >= script.eap.count
+        func padded(_ own: String) -> [UInt8] {
+            mac(isAfterEAP ? script.eapKey ?? keys[own]! : script.presharedKey, [UInt8]("Key Pad for IKEv2".utf8))
+        }
         for payload in payloads {
             switch payload {
             case .initiatorIdentification(let identity):
                 keys["idi"] = identity.body
             case .authentication(let auth):
-                let expected = mac(padded, initRequest + nr + mac(keys["pi"]!, keys["idi"] ?? []))
+                let expected = mac(padded("pi"), initRequest + nr + mac(keys["pi"]!, keys["idi"] ?? []))
                 clientProved = auth.data == expected
             case .securityAssociation(let value): proposals = value.proposals
             default: break
             }
         }
-        var auth = mac(padded, initResponse + ni + mac(keys["pr"]!, script.identity.body))
-        if script.spoilAuth { auth[0] ^= 1 }
+        var auth = mac(padded("pr"), initResponse + ni + mac(keys["pr"]!, script.identity.body))
+        if script.spoilAuth || isAfterEAP && script.spoilLastAuth { auth[0] ^= 1 }
         var answer: [Payload] = [
             .responderIdentification(script.identity),
             .authentication(AuthenticationPayload(method: .sharedKey, data: auth)),
         ]
+        if rounds < script.eap.count {
+            if rounds > 0 { answer = [] } else if !script.provesBeforeEAP { answer.removeLast() }
+            guard let packet = EAPPayload(script.eap[rounds]) else { throw WireError.badLength }
+            rounds += 1
+            return try seal(.ikeAuth, answer + [.eap(packet)], id: id, response: true)
+        }
         if let child = script.childPayloads {
             answer += child
         } else {

@@ -100,8 +100,16 @@ final class StrongSwanGateway {
         var clientAuth = "pubkey"
     }
 
+    /// Clients prove themselves by this method of charon's own.
+    struct EAP {
+        /// As strongSwan has it: mschapv2, md5, gtc.
+        let method: String
+        /// Passwords by name.
+        var users: [String: String]
+    }
+
     init(
-        ike: String, esp: String, psk: String = StrongSwanGateway.psk, certificates: Certificates? = nil, fragmentSize: Int = 1280,
+        ike: String, esp: String, psk: String = StrongSwanGateway.psk, eap: EAP? = nil, certificates: Certificates? = nil, fragmentSize: Int = 1280,
         childRekey: String = "1h", childRekeyPackets: Int = 0, ikeRekey: String = "4h"
     ) throws {
         let tag = String(UInt32.random(in: 0...UInt32.max), radix: 36)
@@ -120,7 +128,7 @@ final class StrongSwanGateway {
         try Data(
             """
             charon-systemd {
-              load = aesni aes des sha2 sha1 md5 mgf1 random nonce x509 constraints pubkey pkcs1 pkcs8 pem openssl gmp curve25519 hmac kdf xcbc gcm chapoly kernel-libipsec kernel-netlink socket-default vici
+              load = aesni aes des sha2 sha1 md5 mgf1 random nonce x509 constraints pubkey pkcs1 pkcs8 pem openssl gmp curve25519 hmac kdf xcbc gcm chapoly md4 fips-prf eap-identity eap-mschapv2 eap-md5 kernel-libipsec kernel-netlink socket-default vici
               fragment_size = \(fragmentSize)
               delete_rekeyed_delay = 1
               plugins { vici { socket = unix://\(socket) } }
@@ -142,6 +150,9 @@ final class StrongSwanGateway {
             try place(certificates.authority, "x509ca/ca.pem")
             for (index, text) in certificates.intermediates.enumerated() { try place(text, "x509ca/between\(index).pem") }
         }
+        let users = (eap?.users ?? [:]).enumerated().map { number, user in
+            "eap-\(number) {\nid = \"\(user.key)\"\nsecret = \"\(user.value)\"\n}"
+        }.joined(separator: "\n")
         try Data(
             """
             connections {
@@ -159,7 +170,10 @@ final class StrongSwanGateway {
                   \(certificates == nil ? "" : "certs = gateway.pem")
                   id = gw.example.org
                 }
-                remote { auth = \(certificates?.clientAuth ?? "psk") }
+                remote {
+                  auth = \(eap.map { "eap-" + $0.method } ?? certificates?.clientAuth ?? "psk")
+                  \(eap == nil ? "" : "eap_id = %any")
+                }
                 children {
                   net {
                     local_ts = 10.9.0.0/16
@@ -180,6 +194,7 @@ final class StrongSwanGateway {
             }
             secrets {
               ike-any { secret = "\(psk)" }
+              \(users)
             }
             """.utf8
         ).write(to: folder.appendingPathComponent("swanctl.conf"))

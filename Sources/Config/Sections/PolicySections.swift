@@ -151,6 +151,8 @@ extension Draft {
             template.encapsulatedIPMTU = outer.integer(512...9000)
             outer.uses(.outerFragmentation)
         }
+        template.propagatesPathMTU = section["propagate-pmtu"]?.boolean() ?? template.propagatesPathMTU
+        template.pathMTUAging = section["pmtu-discovery-aging"]?.seconds(60...3600) ?? template.pathMTUAging
         if let dscp = section["dscp"], dscp.scalar != "copy" { template.dscp = dscp.integer(0...63, also: "copy") }
         template.copiesTrafficClassUponDecapsulation = section["copy-traffic-class-upon-decapsulation"]?.boolean() ?? false
         template.clearDFBit = section["clear-df-bit"]?.boolean() ?? false

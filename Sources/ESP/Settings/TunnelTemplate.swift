@@ -9,6 +9,10 @@ package struct TunnelTemplate: Hashable, Sendable {
     package var ipMTU = 1400
     /// Largest outer packet, octets; nil: the outer path's (DP-5).
     package var encapsulatedIPMTU: Int?
+    /// `propagate-pmtu`: inner senders are told what the outer path takes.
+    package var propagatesPathMTU = true
+    /// `pmtu-discovery-aging`: how long an outer path's MTU that was told is believed.
+    package var pathMTUAging: Duration = .seconds(900)
     /// DSCP of outer packets, 0 to 63; nil: the inner packet's (DP-8).
     package var dscp: Int?
     /// `copy-traffic-class-upon-decapsulation`: inner packets take the DSCP of their outer ones.

@@ -60,7 +60,8 @@ final class AnsweringSockets: Sendable {
             // IPv4 has a socket of its own
             bootstrap = bootstrap.channelOption(ChannelOptions.Types.SocketOption(level: .ipv6, name: .ipv6_v6only), value: 1)
         }
-        return try await bootstrap
+        return
+            try await bootstrap
             .channelOption(.receivePacketInfo, value: true)
             .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: DatagramSocket.readOctets))
             .channelInitializer { channel in

@@ -14,6 +14,8 @@ struct Plan: Sendable {
     let datapath: Datapath.Settings
     /// ESP without UDP, or outer fragments of our own size: CAP_NET_RAW is asked for.
     let needsRawSockets: Bool
+    /// `reassembly.max-wait-time`, the longest of all tunnel-groups; nil: outer fragments are dropped.
+    let reassemblyTime: Duration?
     let management: ManagementServer.Settings
     let systemName: String
     /// Shards of the IKE engine.
@@ -44,7 +46,9 @@ struct Plan: Sendable {
         needsRawSockets = gateways.values.contains { !$0.profile.policy.natTraversal.force || $0.template.encapsulatedIPMTU != nil }
         // Open where they may be, so that a reload can begin to use them
         datapath.opensRawSockets = needsRawSockets || (try? Capability.missing(of: [.netRaw]))?.isEmpty == true
-        datapath.reassembles = configuration.tunnelGroups.contains { $0.reassemblyTimeout != nil }
+        reassemblyTime = configuration.tunnelGroups.compactMap(\.reassemblyTimeout).max()
+        datapath.reassembles = reassemblyTime != nil
+        datapath.reservesListenerPorts = OuterLinks.masquerade
         self.datapath = datapath
         let management = configuration.management
         self.management = ManagementServer.Settings(
@@ -54,6 +58,7 @@ struct Plan: Sendable {
         shards = min(8, max(1, cores - 1))
     }
 
+    var families: Set<AddressFamily> { Set(gateways.keys.map(\.family)) }
     var policies: [IPAddress: IKEPolicy] { gateways.mapValues(\.profile.policy) }
 
     private static func interfaces(_ configuration: Configuration) throws(StartupError) -> [InterfaceSettings] {
@@ -120,7 +125,7 @@ struct Plan: Sendable {
         }
     }
 
-    private static func identity(of address: IPAddress) -> IdentificationPayload {
+    static func identity(of address: IPAddress) -> IdentificationPayload {
         IdentificationPayload(type: address.family == .ipv4 ? .ipv4Address : .ipv6Address, data: address.octets)
     }
 }

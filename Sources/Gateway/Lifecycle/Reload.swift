@@ -20,8 +20,8 @@ actor ReloadGate {
 }
 
 extension Gateway {
-    /// Reads the file again. It is validated whole; a broken one changes nothing. Sessions stay as they are, and new settings hold for new logins
-    /// (configuration.md).
+    /// Reads the file again. It is validated whole; a broken one changes nothing. Sessions stay as they are; new settings hold for new
+    /// logins and the next rekey (configuration.md).
     package func reloadConfiguration() async -> ReloadAnswer {
         let answer = await reloading.run { await self.reloadOnce() }
         log.reloaded(answer)
@@ -60,33 +60,32 @@ extension Gateway {
             return ReloadAnswer(applied: false, problems: report, needRestart: [])
         }
         let difference = next.difference(from: before)
-        // Addresses that no listener has yet come with the next start; the difference says so.
-        let served = plan.gateways.filter { self.plan.gateways[$0.key] != nil }
+        let placement = Placement(of: plan.gateways, running: served.withLock { $0 }, listeners: Set(self.plan.gateways.keys))
+        guard !placement.served.isEmpty else {
+            let message = "no gateway that is left has an address that the daemon listens at: restart it, or leave one where it is"
+            report.append(ReloadProblem(severity: .error, file: next.file, line: 1, column: 1, key: "ipsec-gateway", message: message))
+            return ReloadAnswer(applied: false, problems: report, needRestart: [])
+        }
         do throws(StateStoreError) {
             try await parts.addresses.configure(next.poolsInUse, restoring: true)
         } catch {
             report.append(ReloadProblem(severity: .error, file: next.file, line: 1, column: 1, key: "local-dhcp-server", message: "\(error)"))
             return ReloadAnswer(applied: false, problems: report, needRestart: [])
         }
-        for engine in parts.engines { await engine.replaceGateways(served) }
-        parts.door.notify(.limits(served.mapValues(\.profile.policy)))
+        await parts.sessions.replaceGateways(placement.served)
+        for engine in parts.engines { await engine.replaceGateways(placement.served) }
+        parts.door.notify(.limits(placement.served.mapValues(\.profile.policy)))
+        if let time = plan.reassemblyTime, self.plan.reassemblyTime != nil {
+            report += outerReassembly.apply(time, families: self.plan.families).map { text in
+                ReloadProblem(severity: .warning, file: next.file, line: 1, column: 1, key: "tunnel-group", message: text)
+            }
+        }
         current.withLock { $0 = next }
         let warning = next.pki.certificateExpiration
         await expiry.use(lead: warning.before, repetition: warning.repetition, certificates.watched, at: .now)
-        self.served.withLock { $0 = served }
-        await endSessions(of: Set(difference.removedGateways))
+        served.withLock { $0 = placement.served }
         gatewayLog.level = LogLevel(rawValue: next.management.logLevel.rawValue) ?? gatewayLog.level
-        return ReloadAnswer(applied: true, problems: report, needRestart: difference.restarts)
-    }
-}
-
-extension Gateway {
-    /// A gateway that is gone, or disabled, serves nobody: its clients get a Delete.
-    private func endSessions(of gateways: Set<String>) async {
-        for session in await parts.sessions.all where gateways.contains(session.gateway.name) {
-            await parts.engines[session.sa.shard].close(session.sa.id, .configuration)
-            await parts.sessions.end(session.id, .configuration)
-        }
+        return ReloadAnswer(applied: true, problems: report, needRestart: difference.restarts + placement.restarts(beside: difference.restarts))
     }
 }
 

@@ -47,6 +47,17 @@ enum Startup {
                 "no masquerade for \(pool): hosts of the LAN need a route back to it through this host, or: \(command)",
                 metadata: ["event": "no-masquerade", "pool": "\(pool)"])
         }
+        if ShortLifetimes.current != nil {
+            logger.warning(
+                "\(ShortLifetimes.variable) is set: SAs live shorter than configured, which is for tests alone; unset it",
+                metadata: ["event": "short-lifetimes"])
+        }
+        for text in OuterLinks.open(plan) { logger.warning("\(text)", metadata: ["event": "outer-link-open"]) }
+        if plan.datapath.reservesListenerPorts {
+            logger.notice(
+                "this machine gives packets other sources: clients' UDP packets from ports 500 and 4500 to public addresses are dropped",
+                metadata: ["event": "listener-ports-reserved"])
+        }
         do throws(SystemError) {
             try ProcessHardening.forbidDumps()
             _ = try ProcessHardening.raiseFileLimit(to: 65_536)

@@ -11,7 +11,8 @@ extension IKEEngine {
         var sa: IKESA
         /// The session's number, from the first message on.
         let id: UInt64
-        let gateway: GatewayRuntime
+        /// Its settings as the login began, and of now once that is over.
+        var gateway: GatewayRuntime
         let local: Endpoint
         var remote: Endpoint
         let initiation: InitiationKey

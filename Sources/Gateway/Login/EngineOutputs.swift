@@ -16,7 +16,7 @@ extension IKEEngine {
         case .ask(let question): return answer(question, for: entry)
         case .install(let child): install(child, for: entry)
         case .remove(let childSPI): remove(childSPI, for: entry)
-        case .established(let establishment): establish(establishment, entry)
+        case .established(let establishment): return establish(establishment, entry)
         case .childEstablished(let child):
             count("child-sas-created")
             environment.log.childEstablished(
@@ -99,13 +99,15 @@ extension IKEEngine {
         }
     }
 
-    private func establish(_ establishment: Establishment, _ entry: Entry) {
+    /// Returns what a reload has changed since the login began.
+    private func establish(_ establishment: Establishment, _ entry: Entry) -> Input? {
         entry.establishment = establishment
         entry.establishedAt = (Date(), MonotonicClock.now)
         count("logins-established")
         settle(entry)
         let (id, sessions) = (entry.id, environment.sessions)
         then(entry) { await sessions.established(establishment, session: id) }
+        return renew(entry).map { .profile($0) }
     }
 
     private func end(_ reason: ClosingReason, _ entry: Entry) {

@@ -57,8 +57,30 @@ actor IKEEngine {
         for await _ in environment.signals { drain() }
     }
 
+    /// A reload. Logins under way end as they began, unless their gateway is gone: that, or one that is disabled, serves nobody, and its clients get
+    /// a Delete. What stands takes its gateway's new settings up with the next rekey (configuration.md).
     func replaceGateways(_ gateways: [IPAddress: GatewayRuntime]) {
         self.gateways = gateways
+        let now = MonotonicClock.now
+        for entry in Array(entries.values) {
+            if successor(of: entry.gateway) == nil {
+                feed(.close(.configuration), to: entry.id, at: now)
+            } else if entry.establishment != nil, let profile = renew(entry) {
+                feed(.profile(profile), to: entry.id, at: now)
+            }
+        }
+    }
+
+    /// A gateway's settings of now; its name is what it is known by.
+    private func successor(of gateway: GatewayRuntime) -> GatewayRuntime? {
+        gateways[gateway.address].flatMap { $0.name == gateway.name ? $0 : nil }
+    }
+
+    /// The entry has its gateway's settings of now; what its IKE SA must hear of them, if anything changed.
+    func renew(_ entry: Entry) -> GatewayProfile? {
+        guard let gateway = successor(of: entry.gateway) else { return nil }
+        defer { entry.gateway = gateway }
+        return gateway.profile == entry.gateway.profile ? nil : gateway.profile
     }
 
     func drain() {

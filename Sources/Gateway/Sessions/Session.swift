@@ -21,7 +21,7 @@ struct Session: Sendable {
     let identity: String
     /// How it was proved, and IDi as it was sent: sessions of one name and one IDi replace each other (features.md X-11).
     let identityBody: [UInt8]
-    let gateway: GatewayRuntime
+    var gateway: GatewayRuntime
     let sa: SAReference
     let local: Endpoint
     var remote: Endpoint

@@ -179,6 +179,14 @@ actor Sessions {
         return tunnel
     }
 
+    /// A reload: addresses, interface and what the tunnel was opened with stay; the next Child SA has another replay window.
+    func replaceGateways(_ gateways: [IPAddress: GatewayRuntime]) {
+        for (id, session) in sessions {
+            guard let gateway = gateways[session.gateway.address], gateway.name == session.gateway.name else { continue }
+            sessions[id]?.gateway.template.replayWindow = gateway.template.replayWindow
+        }
+    }
+
     func retire(_ spi: UInt32, session id: UInt64) async {
         sessions[id]?.children.remove(spi)
         byChild[spi] = nil

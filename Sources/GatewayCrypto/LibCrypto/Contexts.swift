@@ -91,25 +91,6 @@ import COpenSSL
     }
 }
 
-extension LibCrypto {
-    // Single DES sits in a provider that the library does not load by itself. It gets a library context of its own, made when the first such
-    // cipher is asked for, so that nothing else is ever found there.
-    nonisolated(unsafe) private static let legacy: OpaquePointer? = {
-        guard let context = unsafe OSSL_LIB_CTX_new() else { return nil }
-        guard unsafe OSSL_PROVIDER_load(context, "legacy") != nil else {
-            unsafe OSSL_LIB_CTX_free(context)
-            return nil
-        }
-        return unsafe context
-    }()
-
-    fileprivate static func fetch(_ function: CipherFunction) -> OpaquePointer? {
-        guard function.isLegacy else { return unsafe EVP_CIPHER_fetch(nil, function.rawValue, nil) }
-        guard let context = unsafe legacy else { return nil }
-        return unsafe EVP_CIPHER_fetch(context, function.rawValue, nil)
-    }
-}
-
 /// A cipher keyed once; only the nonce changes per record.
 @safe struct CipherContext: ~Copyable, @unchecked Sendable {
     private let context: OpaquePointer

@@ -26,7 +26,7 @@ struct AwaitingKeys: ~Copyable, Sendable {
         case .deadline where now < deadline: return .awaitingKeys(self)
         case .deadline: return end(.halfOpenTimeout, into: &outputs)
         case .close(let reason): return end(reason, into: &outputs)
-        case .moved, .childAging, .childExhausted, .peer, .signature, .eap, .address, .childSPI, .ikeSPI, .installed, .activity:
+        case .moved, .childAging, .childExhausted, .peer, .signature, .eap, .address, .childSPI, .ikeSPI, .installed, .activity, .profile:
             return .awaitingKeys(self)
         }
     }

@@ -6,15 +6,10 @@ struct Deleting: ~Copyable, Sendable {
     var channel: Channel
     var replaced: ReplacedSAs
     /// Our request for another IKE SA that is still out: if it is granted, the client has the session there.
-    let rekey: Rekey?
-
-    struct Rekey: Sendable {
-        let request: OurIKERekey
-        let transforms: [IKETransform]
-    }
+    let rekey: OurIKERekey?
 
     static func begin(
-        channel: consuming Channel, reason: ClosingReason, replaced: ReplacedSAs = ReplacedSAs(), rekey: Rekey? = nil, at now: Instant,
+        channel: consuming Channel, reason: ClosingReason, replaced: ReplacedSAs = ReplacedSAs(), rekey: OurIKERekey? = nil, at now: Instant,
         into outputs: inout [Output]
     ) -> IKESA.Stage {
         channel.beginEnding(at: now)
@@ -46,7 +41,7 @@ struct Deleting: ~Copyable, Sendable {
             replaced.strike(at: now, into: &outputs)
             guard channel.deadlines.expired(at: now).contains(.retransmit) else { return .deleting(self) }
             return channel.retransmit(at: now, into: &outputs) ? .deleting(self) : close(at: now, into: &outputs)
-        case .close, .moved, .childAging, .childExhausted, .peer, .signature, .eap, .address, .childSPI, .ikeSPI, .installed, .activity:
+        case .close, .moved, .childAging, .childExhausted, .peer, .signature, .eap, .address, .childSPI, .ikeSPI, .installed, .activity, .profile:
             return .deleting(self)
         }
     }
@@ -72,9 +67,9 @@ struct Deleting: ~Copyable, Sendable {
     /// The client has replaced the IKE SA before it heard of the end: the new one is deleted too.
     private mutating func rekeyed(_ payloads: [Payload], at now: Instant, into outputs: inout [Output]) {
         guard let rekey, case .accepted(let accepted) = try? CreateChildSAResponse(payloads: payloads),
-            let fresh = rekey.request.finish(accepted, allowing: rekey.transforms, replacing: channel, at: now)
+            let fresh = rekey.finish(accepted, replacing: channel, at: now)
         else { return }
-        outputs.append(.listen(rekey.request.spi))
+        outputs.append(.listen(rekey.spi))
         replaced.delete(fresh.channel, at: now, into: &outputs)
     }
 
@@ -127,7 +122,7 @@ struct Lingering: ~Copyable, Sendable {
         case .close:
             outputs.append(.closed)
             return .closed
-        case .moved, .childAging, .childExhausted, .peer, .signature, .eap, .address, .childSPI, .ikeSPI, .installed, .activity:
+        case .moved, .childAging, .childExhausted, .peer, .signature, .eap, .address, .childSPI, .ikeSPI, .installed, .activity, .profile:
             return .lingering(self)
         }
     }

@@ -8,7 +8,10 @@ struct Established: ~Copyable, Sendable {
     var channel: Channel
     var proposal: IKEProposal
     var keys: Held<SAKeys>
+    /// What this IKE SA was made with.
     var profile: GatewayProfile
+    /// What the next is made with, and Child SAs: another after a reload.
+    var newest: GatewayProfile
     let peer: VerifiedPeer
     let grant: AddressGrant
     /// Windows has views of its own on who may replace what (features.md X-13).
@@ -29,6 +32,8 @@ struct Established: ~Copyable, Sendable {
     var replaced = ReplacedSAs()
     /// The IKE SA is to be replaced as soon as nothing stands in the way.
     var isAging = false
+    /// Proposals have changed since it was made.
+    var isOutdated = false
     /// An SPI was asked for, for an exchange of ours; the answer comes within the same feed.
     var asked: OwnQuestion?
     /// Key exchanges that a client may ask for (threats.md P22).
@@ -56,6 +61,7 @@ struct Established: ~Copyable, Sendable {
         channel = login.channel
         keys = Held(login.keys)
         profile = login.profile
+        newest = login.profile
         self.peer = peer
         channel.deadlines.clear()
         armLifetime(at: now)
@@ -71,7 +77,7 @@ struct Established: ~Copyable, Sendable {
 
     /// Arms the next liveness check: `interval` after the last sign of life.
     mutating func watch(at now: Instant) {
-        guard let detection = profile.policy.deadPeerDetection, !detection.replyOnly else { return }
+        guard let detection = profile.policy.deadPeerDetection, !detection.replyOnly else { return channel.deadlines[.liveness] = nil }
         channel.deadlines[.liveness] = max(channel.lastHeard + detection.interval, now + .milliseconds(1))
     }
 
@@ -99,9 +105,19 @@ struct Established: ~Copyable, Sendable {
         case .childSPI(let spi): return allot(spi, at: now, into: &outputs)
         case .installed(let spi, let done): return installed(spi, done, at: now, into: &outputs)
         case .ikeSPI(let spi): return allot(ikeSPI: spi, at: now, into: &outputs)
+        case .profile(let profile): renew(profile)
         case .peer, .signature, .eap, .address: break
         }
         return nil
+    }
+
+    /// Nothing of what stands changes; what is made from now on is made so.
+    private mutating func renew(_ profile: GatewayProfile) {
+        if profile.childTransforms(for: grant) != newest.childTransforms(for: grant) { children.outdate() }
+        if profile.policy.transforms != newest.policy.transforms { isOutdated = true }
+        newest = profile
+        // Whether ESP goes inside UDP was settled with the client in IKE_SA_INIT (features.md X-9).
+        newest.policy.natTraversal.force = self.profile.policy.natTraversal.force
     }
 
     private mutating func strike(at now: Instant, into outputs: inout [Output]) -> Ending? {
@@ -162,8 +178,7 @@ struct Established: ~Copyable, Sendable {
         switch ending {
         case .delete(let reason):
             if let rival { replaced.delete(rival.channel, at: now, into: &outputs) }
-            let rekey = ourRekey.map { Deleting.Rekey(request: $0, transforms: profile.policy.transforms) }
-            return Deleting.begin(channel: channel, reason: reason, replaced: replaced, rekey: rekey, at: now, into: &outputs)
+            return Deleting.begin(channel: channel, reason: reason, replaced: replaced, rekey: ourRekey, at: now, into: &outputs)
         case .linger(let reason):
             if let rival { replaced.add(rival.channel, at: now, into: &outputs) }
             outputs.append(.ended(reason))

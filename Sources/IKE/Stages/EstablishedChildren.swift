@@ -26,7 +26,7 @@ extension Established {
         let exchange = try ChildExchange.begin(
             request, messageID: id,
             terms: ChildMeasure(
-                transforms: profile.childTransforms(for: grant), local: old?.localSelectors ?? profile.localSelectors(for: grant),
+                transforms: newest.childTransforms(for: grant), local: old?.localSelectors ?? newest.localSelectors(for: grant),
                 remote: old?.remoteSelectors ?? grant.selectors, supersedes: old?.inboundSPI),
             entropy: channel.entropy)
         // Both sides replace one Child SA: answered as usual, and weighed when our own exchange is answered (section 2.8.1).
@@ -59,8 +59,8 @@ extension Established {
     ) -> ChildSA {
         ChildSA(
             inboundSPI: inboundSPI, outboundSPI: suite.spi, suite: suite, localSelectors: local, remoteSelectors: remote,
-            lifetime: suite.lifetime ?? profile.policy.ipsecLifetime,
-            soft: Lifetimes.traffic(suite.suite, packets: profile.packetLifetime, entropy: channel.entropy), grant: grant, local: channel.local,
+            lifetime: suite.lifetime ?? newest.policy.ipsecLifetime,
+            soft: Lifetimes.traffic(suite.suite, packets: newest.packetLifetime, entropy: channel.entropy), grant: grant, local: channel.local,
             remote: channel.remote,
             peerBehindNAT: channel.nat.peerBehindNAT, isEncapsulated: channel.nat.needsEncapsulation(profile.policy))
     }
@@ -130,18 +130,20 @@ extension Established {
     /// Asks the client for a Child SA in the place of the one whose time has come.
     private mutating func askForChild(inboundSPI spi: UInt32?, at now: Instant, into outputs: inout [Output]) {
         let lost = lostChild
-        guard let old = lost ?? children.aging?.sa else {
+        let aging = children.aging
+        guard let old = lost ?? aging?.sa else {
             if let spi { outputs.append(.remove(inboundSPI: spi)) }
             return
         }
         lostChild = nil
-        let later = now + Lifetimes.retry(entropy: channel.entropy)
+        let later = again(aging?.sa.inboundSPI, at: now)
         guard let spi, children.hasRoomToReplace else {
             if let spi { outputs.append(.remove(inboundSPI: spi)) }
             children.postpone(old.inboundSPI, until: later)
             return armChildren(at: now)
         }
-        let offers = Offers.esp(current: old.suite, allowing: profile.childTransforms(for: grant), isShy: isWindows)
+        let isOutdated = lost == nil && aging?.isOutdated == true
+        let offers = Offers.esp(current: old.suite, allowing: newest.childTransforms(for: grant), isShy: isWindows, isOutdated: isOutdated)
         do throws(CryptoError) {
             var ours = try OurChildExchange(replacing: old, fromScratch: lost != nil, offers: offers, entropy: channel.entropy)
             ours.inboundSPI = spi
@@ -160,14 +162,14 @@ extension Established {
         switch answer {
         case .refused(let notifies): refused(ours, notifies, at: now, into: &outputs)
         case .accepted(let accepted):
-            switch ours.measure(accepted, allowing: profile.childTransforms(for: grant)) {
+            switch ours.measure(accepted) {
             case .unacceptable(let outboundSPI):
                 giveUp(ours, retryAt: nil, at: now, into: &outputs)
                 if let outboundSPI { closeUnused(spi, outboundSPI: outboundSPI, at: now, into: &outputs) }
             case .agreed(let suite, let secret, let local, let remote):
                 // Deleted before we heard of it.
                 guard !ours.deleted.contains(ChildTable.octets(suite.spi)) else {
-                    return giveUp(ours, retryAt: now + Lifetimes.retry(entropy: channel.entropy), at: now, into: &outputs)
+                    return giveUp(ours, retryAt: again(ours.replaces, at: now), at: now, into: &outputs)
                 }
                 // Section 2.8.1: of two that were made for one, that with the lowest of the four nonces is closed by whoever made it.
                 if let rival = ours.rival, Nonces.loses(Nonces.lowest(ours.nonce, accepted.nonce.octets), to: rival.lowestNonce) {
@@ -194,7 +196,7 @@ extension Established {
             }
         }
         if notifies.contains(.temporaryFailure) {
-            return giveUp(ours, retryAt: now + Lifetimes.retry(entropy: channel.entropy), at: now, into: &outputs)
+            return giveUp(ours, retryAt: again(ours.replaces, at: now), at: now, into: &outputs)
         }
         giveUp(ours, retryAt: nil, at: now, into: &outputs)
         guard notifies.contains(.childSANotFound), let old, children.remove(old.sa.inboundSPI) != nil else { return }
@@ -202,6 +204,11 @@ extension Established {
         outputs.append(.remove(inboundSPI: old.sa.inboundSPI))
         if old.replaced == nil, ours.rival == nil { lostChild = old.sa }
         armChildren(at: now)
+    }
+
+    /// When to try again to replace a Child SA.
+    private borrowing func again(_ inboundSPI: UInt32?, at now: Instant) -> Instant {
+        Lifetimes.retry(before: inboundSPI.flatMap { children[$0]?.lifetimeEnd }, at: now, entropy: channel.entropy)
     }
 
     /// Our exchange came to nothing; what it was to replace stays until `retryAt`, or until its lifetime ends.
@@ -218,7 +225,7 @@ extension Established {
     ) {
         let child = agreed.child
         guard done else {
-            giveUp(ours, retryAt: now + Lifetimes.retry(entropy: channel.entropy), at: now, into: &outputs)
+            giveUp(ours, retryAt: again(ours.replaces, at: now), at: now, into: &outputs)
             return closeUnused(child.inboundSPI, outboundSPI: child.outboundSPI, at: now, into: &outputs)
         }
         let origin = ours.replaces.map {

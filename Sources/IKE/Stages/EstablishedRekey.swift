@@ -12,7 +12,7 @@ extension Established {
         guard !replaced.isWaiting, rival == nil, ourChild == nil, children.closing.isEmpty, keyExchanges.admits(at: now) else {
             throw .temporaryFailure
         }
-        return try IKERekey.begin(request, messageID: id, accepting: profile.policy.transforms)
+        return try IKERekey.begin(request, messageID: id, accepting: newest.policy.transforms)
     }
 
     mutating func allot(ikeSPI spi: IKESPI?, at now: Instant, into outputs: inout [Output]) -> Ending? {
@@ -46,7 +46,7 @@ extension Established {
 
     private mutating func askForIKESA(_ spi: IKESPI?, at now: Instant, into outputs: inout [Output]) {
         isAging = false
-        let offers = Offers.ike(current: proposal, allowing: profile.policy.transforms)
+        let offers = Offers.ike(current: proposal, allowing: newest.policy.transforms, isOutdated: isOutdated)
         guard let spi, let ours = try? OurIKERekey(spi: spi, offers: offers, keys: keys, entropy: channel.entropy) else {
             return postponeRekey(at: now)
         }
@@ -55,14 +55,14 @@ extension Established {
     }
 
     private mutating func postponeRekey(at now: Instant) {
-        channel.deadlines[.rekey] = now + Lifetimes.retry(entropy: channel.entropy)
+        channel.deadlines[.rekey] = Lifetimes.retry(before: channel.deadlines[.ageOut], at: now, entropy: channel.entropy)
     }
 
     mutating func rekeyAnswered(_ payloads: [Payload], at now: Instant, into outputs: inout [Output]) {
         guard let ours = ourRekey else { return channel.sendQueued(at: now, into: &outputs) }
         let answer = try? CreateChildSAResponse(payloads: payloads)
         if case .accepted(let accepted) = answer,
-            let fresh = ours.finish(accepted, allowing: profile.policy.transforms, replacing: channel, at: now)
+            let fresh = ours.finish(accepted, replacing: channel, at: now)
         {
             outputs.append(.listen(ours.spi))
             return weigh(fresh, at: now, into: &outputs)
@@ -116,6 +116,9 @@ extension Established {
         proposal = successor.proposal
         keys = successor.keys
         isAging = false
+        isOutdated = false
+        profile = newest
+        channel.follow(profile, at: now)
         armLifetime(at: now)
         watch(at: now)
         outputs.append(.rekeyed(initiatorSPI: channel.initiatorSPI, responderSPI: channel.responderSPI))

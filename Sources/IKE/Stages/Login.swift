@@ -116,7 +116,7 @@ struct Login: ~Copyable, Sendable {
             return nil
         case .deadline: return channel.deadlines.expired(at: now).contains(.halfOpen) ? .halfOpenTimeout : nil
         case .close(let reason): return reason
-        case .moved, .childAging, .childExhausted, .peer, .signature, .eap, .address, .childSPI, .ikeSPI, .installed, .activity: return nil
+        case .moved, .childAging, .childExhausted, .peer, .signature, .eap, .address, .childSPI, .ikeSPI, .installed, .activity, .profile: return nil
         }
     }
 }

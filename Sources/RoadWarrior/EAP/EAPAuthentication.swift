@@ -20,10 +20,13 @@ extension RoadWarrior {
             }
             if let fault = firstFault(identity, payloads) { return distrust(fault, at: now, into: &outputs) }
             login.gateway = identity
+            login.isGatewayProved = payloads.authentication != nil
         }
         switch packet.code {
         case 1: answer(packet, login, at: now, into: &outputs)
-        case 3: prove(login, at: now, into: &outputs)
+        case 3:
+            if let fault = successFault(login) { return distrust(fault, at: now, into: &outputs) }
+            prove(login, at: now, into: &outputs)
         case 4: close(.eapFailed, into: &outputs)
         default: close(.violation("an EAP-Response from the gateway"), into: &outputs)
         }
@@ -38,12 +41,22 @@ extension RoadWarrior {
         return authenticationFault(identity, authentication, certificates: payloads.certificates)
     }
 
+    /// Why an EAP-Success is not believed: SK_p, which stands in for an MSK, is known to whoever answered IKE_SA_INIT.
+    private func successFault(_ login: EAPLogin) -> String? {
+        guard login.method.acceptsSuccess else { return "EAP-Success before the method came to its end" }
+        guard login.isGatewayProved || login.method.masterSessionKey != nil else { return "EAP made no key, and nothing else proves who it is" }
+        return nil
+    }
+
     private mutating func answer(_ packet: EAPPayload, _ login: EAPLogin, at now: Instant, into outputs: inout [Output]) {
         var login = login
         login.rounds += 1
-        guard login.rounds <= EAPLogin.mostRounds, let response = login.method.respond(to: packet.octets),
-            let payload = EAPPayload(response)
-        else { return close(.violation("an EAP-Request that has no answer"), into: &outputs) }
+        guard login.rounds <= EAPLogin.mostRounds else { return close(.violation("EAP without an end"), into: &outputs) }
+        guard let response = login.method.respond(to: packet.octets), let payload = EAPPayload(response) else {
+            guard let fault = login.method.fault else { return close(.violation("an EAP-Request that has no answer"), into: &outputs) }
+            guard fault != .serverNotAuthenticated else { return distrust(fault.words, at: now, into: &outputs) }
+            return close(.violation(fault.words), into: &outputs)
+        }
         eap = login
         ask(.ikeAuth, [.eap(payload)], for: .authentication, at: now, into: &outputs)
     }
