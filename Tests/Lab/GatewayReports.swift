@@ -37,25 +37,6 @@ package struct GatewaySession: Decodable, Sendable {
     }
 }
 
-/// IKE SAs with their Child SAs as `ipsec-gwctl sas` prints them, as far as scenarios look.
-package struct GatewaySA: Decodable, Sendable {
-    package let session: String
-    package let children: [Child]
-
-    package struct Child: Decodable, Sendable {
-        package let encryption: String
-        package let integrity: String
-        package let localSelectors: [String]
-        package let remoteSelectors: [String]
-        package let remainingSeconds: UInt64?
-        package let replay: Replay
-    }
-
-    package struct Replay: Decodable, Sendable {
-        package let window: Int
-    }
-}
-
 /// `ipsec-gwctl radius`.
 package struct GatewayRADIUS: Decodable, Sendable {
     package let servers: [Server]
@@ -93,7 +74,12 @@ package struct GatewaySA: Decodable, Sendable {
     package struct Child: Decodable, Sendable {
         package let inboundSPI: String
         package let encryption: String
+        package let integrity: String
         package let remainingSeconds: UInt64
+        package let replay: Replay
+    }
+    package struct Replay: Decodable, Sendable {
+        package let window: Int
     }
     package let session: String
     package let encryption: String
