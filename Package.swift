@@ -43,6 +43,13 @@ let package = Package(
         // Floor 0: C at the edge
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "CLinux", cSettings: [.define("_GNU_SOURCE")]),
+        .target(
+            name: "CFreeRADIUS", cSettings: [.headerSearchPath(".")],
+            linkerSettings: [
+                // not on the linker's or the loader's path: Debian keeps it beside FreeRADIUS's modules
+                .unsafeFlags(["-L/usr/lib/freeradius", "-Xlinker", "-rpath", "-Xlinker", "/usr/lib/freeradius"]),
+                .linkedLibrary("freeradius-radius"), .linkedLibrary("talloc"),
+            ]),
 
         // Floor 1: ground
         .target(name: "Wire", swiftSettings: strict),
@@ -53,6 +60,7 @@ let package = Package(
         .target(name: "IKEMessages", dependencies: ["Wire"], swiftSettings: strict),
         .target(name: "IKE", dependencies: ["IKEMessages", "GatewayCrypto", "Wire"], swiftSettings: strict),
         .target(name: "ESP", dependencies: ["GatewayCrypto", "Wire"], swiftSettings: strict),
+        .target(name: "RADIUS", dependencies: ["CFreeRADIUS", "GatewayCrypto", "Wire"], swiftSettings: strict),
         .target(name: "AddressAssignment", dependencies: ["Wire"], swiftSettings: strict),
         .target(name: "PKI", dependencies: ["COpenSSL", "GatewayCrypto", "Wire"], swiftSettings: strict),
 
@@ -138,6 +146,10 @@ let package = Package(
         .testTarget(
             name: "AddressAssignmentTests", dependencies: ["AddressAssignment", "GatewayTesting", "Wire"], swiftSettings: tests),
         .testTarget(name: "PKITests", dependencies: ["COpenSSL", "GatewayCrypto", "GatewayTesting", "PKI", "Wire"], swiftSettings: tests),
+        .testTarget(
+            name: "RADIUSTests", dependencies: ["COpenSSL", "GatewayCrypto", "GatewayTesting", "RADIUS", "Wire"],
+            exclude: ["Vectors/make-vectors.py"],
+            swiftSettings: tests),
         .testTarget(name: "StateStoreTests", dependencies: ["StateStore", "Wire"], swiftSettings: tests),
         .testTarget(
             name: "DatapathTests", dependencies: ["Datapath", "ESP", "GatewayCrypto", "GatewayTesting", "LinuxIO", "PacketFixtures", "Wire"],
@@ -184,7 +196,8 @@ if Context.environment["IPSEC_GW_EXTRAS"] == "1" {
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "CFuzzer", "ESP", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "PKI", "PacketFixtures", "RoadWarrior", "Wire",
+                "CFuzzer", "COpenSSL", "ESP", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "PKI", "PacketFixtures", "RADIUS",
+                "RoadWarrior", "Wire",
             ],
             path: "Tests/Fuzz/Targets", swiftSettings: tests,
             // gold, the default on Linux, cannot read the line tables of libFuzzer's archive

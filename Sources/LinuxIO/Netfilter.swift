@@ -9,6 +9,8 @@ package struct Netfilter: Sendable, Equatable {
     /// Some chain may give packets on their way out another source.
     package var translatesSources = false
 
+    package init() {}
+
     /// Asks the kernel. A kernel without nftables has no chains.
     package static func inUse() throws(SystemError) -> Netfilter {
         var found = Netfilter()

@@ -33,6 +33,7 @@ extension StateStore {
     private static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("1: leases") { try LeaseTable.create($0) }
+        migrator.registerMigration("2: accounting") { try AccountingTables.create($0) }
         return migrator
     }
 

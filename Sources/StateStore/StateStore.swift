@@ -6,6 +6,14 @@ package enum StateChange: Hashable, Sendable {
     case write(LeaseRow)
     /// Removes the row of this pool and address.
     case remove(LeaseRow)
+    /// Adds an accounting record, and changes its session's row with it. An interim record may be refused for want of room.
+    case record(AccountingRow, live: LiveChange)
+    /// The record of this id reached its server.
+    case delivered(Int64)
+    /// A live session's counters, without a record.
+    case progress(LiveSessionRow)
+    /// A live session ended without a record of ours.
+    case ended(session: String)
 }
 
 /// What survives the daemon and the machine: SQLite in the state directory. A change is on the disk when `commit` returns.
@@ -15,7 +23,7 @@ package enum StateChange: Hashable, Sendable {
 package actor StateStore {
     private struct Waiting {
         let changes: [StateChange]
-        let answer: CheckedContinuation<Result<Void, StateStoreError>, Never>
+        let answer: CheckedContinuation<Result<CommitOutcome, StateStoreError>, Never>
     }
 
     private let database: DatabaseQueue
@@ -29,6 +37,8 @@ package actor StateStore {
 
     /// How the store has worked so far, for metrics.
     package private(set) var statistics = Statistics()
+    /// How full the accounting spool is, as committed.
+    package private(set) var spool: SpoolState
 
     package struct Statistics: Hashable, Sendable {
         package var transactions = 0
@@ -43,18 +53,22 @@ package actor StateStore {
     private static let maximumBatch = 4096
 
     /// Opens the store in a directory, which is created (mode 0700) if only it is missing; brings an older schema up to date. Blocks; for the start.
-    /// The file grows to `maximumSize` octets at most; then it is full as a disk is.
+    /// The file grows to `maximumSize` octets at most (nil: leases and twice the spool); then it is full as a disk is.
     package init(
-        directory: String, window: Duration = .milliseconds(2), maximumSize: Int = 4 << 30
+        directory: String, window: Duration = .milliseconds(2), maximumSize: Int? = nil, spool settings: SpoolSettings = SpoolSettings()
     ) throws(StateStoreError) {
         self.window = min(window, .milliseconds(10))
         path = directory + "/" + Self.fileName
-        database = try Self.open(directory: directory, path: path, maximumSize: maximumSize)
+        let size = maximumSize ?? (4 << 30) + 2 * min(settings.maximumSize, 1 << 42)
+        let database = try Self.open(directory: directory, path: path, maximumSize: size)
+        spool = try Self.reading(path) { try database.read { try AccountingTables.measure(settings, $0) } }
+        self.database = database
     }
 
-    /// Writes changes and returns when they are on the disk; all of them or, with an error, none.
-    package func commit(_ changes: [StateChange]) async throws(StateStoreError) {
-        guard !changes.isEmpty else { return }
+    /// Writes changes and returns when they are on the disk; all of them or, with an error, none. Commits are written in the order of their calls.
+    @discardableResult
+    package func commit(_ changes: [StateChange]) async throws(StateStoreError) -> CommitOutcome {
+        guard !changes.isEmpty else { return CommitOutcome() }
         guard !isClosed else { throw .closed }
         guard waitingChanges + changes.count <= Self.maximumWaiting else { throw .overloaded }
         let result = await withCheckedContinuation { answer in
@@ -64,13 +78,42 @@ package actor StateStore {
             isWriting = true
             Task { await self.writeAll() }
         }
-        try result.get()
+        return try result.get()
+    }
+
+    /// Other limits of the spool; the level if they change it.
+    package func limitSpool(_ settings: SpoolSettings) -> SpoolLevel? {
+        spool.settings = settings
+        return spool.settle()
     }
 
     /// Every lease, in the order in which they were last written. Blocks; for the start.
     package nonisolated func leaseRows() throws(StateStoreError) -> [LeaseRow] {
+        try Self.reading(path) { try database.read { try LeaseTable.all($0) } }
+    }
+
+    /// Sessions that began and did not end. Blocks; for the start.
+    package nonisolated func liveSessionRows() throws(StateStoreError) -> [LiveSessionRow] {
+        try Self.reading(path) { try database.read { try AccountingTables.sessions($0) } }
+    }
+
+    /// What waits to be delivered. Blocks; for the start.
+    package nonisolated func spoolOutline() throws(StateStoreError) -> SpoolOutline {
+        try Self.reading(path) { try database.read { try AccountingTables.outline($0) } }
+    }
+
+    /// Records of a server policy behind one of them, in their order.
+    package func accountingRows(policy: String, after id: Int64, limit: Int) async throws(StateStoreError) -> [AccountingRow] {
         do {
-            return try database.read { try LeaseTable.all($0) }
+            return try await database.read { try AccountingTables.records(policy: policy, after: id, limit: limit, $0) }
+        } catch {
+            throw StateStoreError(error, path: path)
+        }
+    }
+
+    private static func reading<Result>(_ path: String, _ body: () throws -> Result) throws(StateStoreError) -> Result {
+        do {
+            return try body()
         } catch {
             throw StateStoreError(error, path: path)
         }
@@ -91,17 +134,30 @@ package actor StateStore {
         try? await Task.sleep(for: window)
         while !waiting.isEmpty {
             let batch = takeBatch()
-            let result = await write(batch.flatMap(\.changes))
-            statistics.transactions += 1
-            switch result {
-            case .success: statistics.changes += batch.reduce(0) { $0 + $1.changes.count }
-            case .failure: statistics.failures += 1
+            // What removes rows must not fail with what adds them: on a full disk each commit stands for itself.
+            if case .failure(.diskFull) = await writeTogether(batch, isLast: batch.count == 1) {
+                for one in batch where batch.count > 1 { _ = await writeTogether([one], isLast: true) }
             }
-            for one in batch { one.answer.resume(returning: result) }
         }
         isWriting = false
         for one in idle { one.resume() }
         idle = []
+    }
+
+    /// Writes commits in one transaction and answers them; a full disk only when `isLast`.
+    private func writeTogether(_ batch: [Waiting], isLast: Bool) async -> Result<Void, StateStoreError> {
+        let result = await write(batch.map(\.changes))
+        if case .failure(.diskFull) = result, !isLast { return result.map { _ in } }
+        statistics.transactions += 1
+        switch result {
+        case .success(let outcomes):
+            statistics.changes += batch.reduce(0) { $0 + $1.changes.count }
+            for (one, outcome) in zip(batch, outcomes) { one.answer.resume(returning: .success(outcome)) }
+        case .failure(let error):
+            statistics.failures += 1
+            for one in batch { one.answer.resume(returning: .failure(error)) }
+        }
+        return result.map { _ in }
     }
 
     private func takeBatch() -> [Waiting] {
@@ -117,19 +173,39 @@ package actor StateStore {
         return batch
     }
 
-    private func write(_ changes: [StateChange]) async -> Result<Void, StateStoreError> {
+    /// One transaction; an outcome for each commit.
+    private func write(_ commits: [[StateChange]]) async -> Result<[CommitOutcome], StateStoreError> {
         do {
-            try await database.write { database in
-                for change in changes {
-                    switch change {
-                    case .write(let row): try LeaseTable.write(row, database)
-                    case .remove(let row): try LeaseTable.remove(row, database)
-                    }
-                }
+            let before = spool
+            var (after, outcomes) = try await database.write { database in
+                var spool = before
+                let outcomes = try commits.map { try Self.write($0, spool: &spool, database) }
+                return (spool, outcomes)
             }
-            return .success(())
+            if spool.settings != after.settings {  // other limits came meanwhile
+                after.settings = spool.settings
+                outcomes[outcomes.count - 1].level = after.settle() ?? outcomes[outcomes.count - 1].level
+            }
+            spool = after
+            return .success(outcomes)
         } catch {
             return .failure(StateStoreError(error, path: path))
         }
+    }
+
+    private static func write(_ changes: [StateChange], spool: inout SpoolState, _ database: Database) throws -> CommitOutcome {
+        var outcome = CommitOutcome()
+        for change in changes {
+            switch change {
+            case .write(let row): try LeaseTable.write(row, database)
+            case .remove(let row): try LeaseTable.remove(row, database)
+            case .record(let row, let live): try AccountingTables.append(row, live: live, to: &spool, outcome: &outcome, database)
+            case .delivered(let id): try AccountingTables.remove(id, from: &spool, database)
+            case .progress(let row): try AccountingTables.write(row, in: &spool, database)
+            case .ended(let session): try AccountingTables.end(session, in: &spool, database)
+            }
+        }
+        outcome.level = spool.settle()
+        return outcome
     }
 }

@@ -1,6 +1,6 @@
-import Foundation
-import GatewayCrypto
-import Glibc
+internal import Foundation
+package import GatewayCrypto
+internal import Glibc
 
 /// Octets to look for in this process's memory that are not themselves there (threats.md P28).
 package struct DisguisedSecret: Sendable {

@@ -7,7 +7,8 @@ import Wire
 @Suite struct KernelSettingsTests {
     @Test("DP-6: how long the kernel waits for fragments is read and set in this namespace alone", arguments: AddressFamily.allCases)
     func DP_6_reassemblyTime(family: AddressFamily) throws {
-        let (one, other) = (try freshNamespace(), try freshNamespace())
+        let one = try freshNamespace()
+        let other = try freshNamespace()
         let before = try other.visit { () throws(SystemError) in try ReassemblyTime.seconds(family) }
         let set = try one.visit { () throws(SystemError) in
             try ReassemblyTime.set(family, seconds: before + 7)

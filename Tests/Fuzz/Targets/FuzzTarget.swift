@@ -12,6 +12,8 @@ enum FuzzTarget: String, CaseIterable {
     case esp
     /// Certificates, names, keys, chains and identities.
     case certificates
+    /// RADIUS replies and requests, forged and rightly signed, and EAP messages of clients.
+    case radius
     /// Whole lives of IKE SAs, invariants after each step.
     case sequences
 
@@ -24,6 +26,7 @@ enum FuzzTarget: String, CaseIterable {
         case .fragments: FragmentedMessages.run(octets)
         case .esp: ESPPackets.run(octets)
         case .certificates: Certificates.run(octets)
+        case .radius: RADIUSReplies.run(octets)
         case .sequences: Sequences.run(octets)
         }
     }
