@@ -179,6 +179,8 @@ package struct NotifyType: RawRepresentable, Hashable, Sendable {
     package static let signatureHashAlgorithms = Self(rawValue: 16431)
     package static let usePPK = Self(rawValue: 16435)
     package static let intermediateExchangeSupported = Self(rawValue: 16438)
+    /// IKE_SA_INIT_FULL_TRANSCRIPT_AUTH, draft-ietf-ipsecme-ikev2-downgrade-prevention.
+    package static let fullTranscriptAuthentication = Self(rawValue: 16447)
 }
 
 extension NotifyType: CustomStringConvertible {
@@ -189,6 +191,7 @@ extension NotifyType: CustomStringConvertible {
         40: "UNACCEPTABLE_ADDRESSES", 41: "UNEXPECTED_NAT_DETECTED", 43: "TEMPORARY_FAILURE", 44: "CHILD_SA_NOT_FOUND",
         16384: "INITIAL_CONTACT", 16388: "NAT_DETECTION_SOURCE_IP", 16389: "NAT_DETECTION_DESTINATION_IP", 16390: "COOKIE",
         16393: "REKEY_SA", 16396: "MOBIKE_SUPPORTED", 16430: "IKEV2_FRAGMENTATION_SUPPORTED", 16431: "SIGNATURE_HASH_ALGORITHMS",
+        16447: "IKE_SA_INIT_FULL_TRANSCRIPT_AUTH",
     ]
 
     /// The RFC's name, or the number.

@@ -142,7 +142,7 @@ extension RoadWarrior {
                 responderNonce: initiation.responderNonce, count: ChildSA.materialLength(choice))
             made = try ChildSA(
                 choice, inboundSPI: offeredSPI, material: material, isInitiator: true, localSelectors: local, remoteSelectors: remote,
-                replayWindow: settings.replayWindow)
+                replayWindow: settings.replayWindow, keyLog: settings.childKeyLog)
         } catch {
             throw Choice.Fault(words: "cryptography failed: \(error)")
         }

@@ -162,7 +162,7 @@ extension RoadWarrior {
                 count: ChildSA.materialLength(choice))
             let made = try ChildSA(
                 choice, inboundSPI: exchange.inboundSPI, material: material, isInitiator: true, localSelectors: local,
-                remoteSelectors: remote, replayWindow: settings.replayWindow)
+                remoteSelectors: remote, replayWindow: settings.replayWindow, keyLog: settings.childKeyLog)
             return (made, Nonces(exchange.nonce, nonce))
         } catch {
             throw Choice.Fault(words: "cryptography failed: \(error)")
@@ -231,7 +231,7 @@ extension RoadWarrior {
                 count: ChildSA.materialLength(choice))
             made = try ChildSA(
                 choice, inboundSPI: inbound, material: material, isInitiator: false, localSelectors: old.localSelectors,
-                remoteSelectors: old.remoteSelectors, replayWindow: settings.replayWindow)
+                remoteSelectors: old.remoteSelectors, replayWindow: settings.replayWindow, keyLog: settings.childKeyLog)
         } catch {
             return [.notify(NotifyPayload(.invalidSyntax))]
         }

@@ -23,7 +23,7 @@ final class ChildSA {
     /// Cuts KEYMAT (RFC 7296 section 2.17): the encryption and integrity keys of the initiator of the exchange, then the responder's.
     init(
         _ choice: ESPChoice, inboundSPI: UInt32, material: borrowing SecretOctets, isInitiator: Bool, localSelectors: [TrafficSelector],
-        remoteSelectors: [TrafficSelector], replayWindow: Int
+        remoteSelectors: [TrafficSelector], replayWindow: Int, keyLog: RoadWarrior.ChildKeyLog? = nil
     ) throws(CryptoError) {
         let encryption = choice.protection.encryptionKeyLength
         let half = encryption + choice.protection.integrityKeyLength
@@ -41,6 +41,7 @@ final class ChildSA {
         protection = choice.protection
         extended = choice.extended
         received = ReceivedSequences(size: replayWindow)
+        if let keyLog { keyLog(try RoadWarrior.ChildKeys(facts, material: material, isInitiator: isInitiator)) }
     }
 
     static func materialLength(_ choice: ESPChoice) -> Int {

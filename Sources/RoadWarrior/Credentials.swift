@@ -54,7 +54,7 @@ extension RoadWarrior {
     func proof() throws(CryptoError) -> (certificates: [Payload], authentication: AuthenticationPayload) {
         guard let certificate = settings.certificate else {
             let value = try sharedKeyValue(
-                message: initiation.request, otherNonce: initiation.responderNonce, identity: settings.identity, ours: true)
+                message: initiation.signed, otherNonce: initiation.responderNonce, identity: settings.identity, ours: true)
             return ([], AuthenticationPayload(method: .sharedKey, data: value))
         }
         guard let keys = ike.keys,
@@ -62,7 +62,7 @@ extension RoadWarrior {
                 ?? certificate.key.publicKey.scheme(peerHashes: peerHashes, preferringPSS: certificate.prefersPSS)
         else { throw .unsupported }
         let octets = try Derivation.signedOctets(
-            keys.suite.prf, message: initiation.request, otherNonce: initiation.responderNonce, identity: settings.identity.body,
+            keys.suite.prf, message: initiation.signed, otherNonce: initiation.responderNonce, identity: settings.identity.body,
             identityKey: keys.initiatorIdentity)
         let signature: [UInt8]
         do {
@@ -119,7 +119,7 @@ extension RoadWarrior {
         guard auth.method == .sharedKey else { return "it used another authentication method" }
         do {
             let expected = try sharedKeyValue(
-                message: initiation.response, otherNonce: initiation.nonce, identity: identity, ours: false, key: key)
+                message: initiation.signedByGateway, otherNonce: initiation.nonce, identity: identity, ours: false, key: key)
             let right = SecretOctets(copying: expected).isEqual(to: auth.data)
             return right ? nil : "its AUTH value is wrong; does it know the same key?"
         } catch {
@@ -143,7 +143,7 @@ extension RoadWarrior {
             guard proof.scheme.hash != .sha1 || !settings.announcesSignatureHashes else { return "it signed with SHA-1" }
             guard let keys = ike.keys else { return "there are no keys" }
             let octets = try Derivation.signedOctets(
-                keys.suite.prf, message: initiation.response, otherNonce: initiation.nonce, identity: identity.body,
+                keys.suite.prf, message: initiation.signedByGateway, otherNonce: initiation.nonce, identity: identity.body,
                 identityKey: keys.responderIdentity)
             try key.verify(proof.signature, over: octets, by: proof.scheme)
             return nil

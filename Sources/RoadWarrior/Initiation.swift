@@ -12,6 +12,8 @@ struct Initiation: ~Copyable {
     /// The request as sent last and the response as accepted: AUTH covers both (RFC 7296 section 2.15).
     var request: [UInt8] = []
     var response: [UInt8] = []
+    /// Both of them announce IKE_SA_INIT_FULL_TRANSCRIPT_AUTH.
+    var isFullTranscript = false
     /// How often COOKIE and INVALID_KE_PAYLOAD made us begin anew.
     var restarts = 0
     var refusal: RoadWarrior.Refusal?
@@ -42,6 +44,7 @@ extension RoadWarrior {
             payloads.append(.notify(NotifyPayload(.signatureHashAlgorithms, data: SignatureHashAlgorithm.encoded())))
         }
         if settings.longestMessage != nil { payloads.append(.notify(NotifyPayload(.fragmentationSupported))) }
+        if settings.announcesFullTranscript { payloads.append(.notify(NotifyPayload(.fullTranscriptAuthentication))) }
         payloads += settings.initNotifies.map { .notify($0) }
         let header = IKEHeader(
             initiatorSPI: initiatorSPI, responderSPI: 0, exchange: .ikeSAInit, flags: [.initiator], messageID: 0)
@@ -122,6 +125,7 @@ extension RoadWarrior {
         detectNAT(payloads)
         knowsFragments = settings.longestMessage != nil && payloads.notify(.fragmentationSupported) != nil
         noteSignatures(payloads)
+        initiation.isFullTranscript = settings.announcesFullTranscript && payloads.notify(.fullTranscriptAuthentication) != nil
         stage = .authenticating
         authenticate(at: now, into: &outputs)
     }

@@ -17,6 +17,8 @@ extension RoadWarrior {
         package var allowsEAPOnly = false
         /// Whether our IKE_SA_INIT carries SIGNATURE_HASH_ALGORITHMS (RFC 7427) where there are certificates; without it the gateway has methods 1 and 9 to 11 alone.
         package var announcesSignatureHashes = true
+        /// Whether our IKE_SA_INIT carries IKE_SA_INIT_FULL_TRANSCRIPT_AUTH; a gateway that does too signs both messages, and so do we.
+        package var announcesFullTranscript = true
         /// IDi.
         package var identity: IdentificationPayload
         /// IDr that is asked for and demanded of the responder; nil accepts any that knows the key.
@@ -69,6 +71,8 @@ extension RoadWarrior {
         package var patience: Duration = .milliseconds(500)
         /// Packets behind the newest that are still accepted, 32 to 1024.
         package var replayWindow = 128
+        /// Is told the keys of each Child SA.
+        package var childKeyLog: ChildKeyLog?
 
         package init(
             presharedKey: Secret<[UInt8]>, identity: IdentificationPayload, remoteIdentity: IdentificationPayload? = nil,

@@ -25,6 +25,9 @@ struct Connect: ParsableCommand {
     @Flag(name: .customLong("initial-contact"), help: "Tell the gateway to forget earlier connections of this identity.")
     var initialContact = false
 
+    @Option(name: .customLong("key-log"), help: "Append the keys of each Child SA to this file, for Wireshark and Scapy.")
+    var keyLog: String?
+
     func run() throws {
         let target = try gateway.target()
         let routes = try route.map { text in
@@ -41,10 +44,11 @@ struct Connect: ParsableCommand {
             report("ipsec-load: " + objection)
             throw ExitCode(1)
         }
+        let log = try keyLog.map { try KeyLog.opened($0) }
         StopSignal.install()
         do {
             var connection = try Connection(
-                target: target, device: tun, routes: routes, mtu: mtu, liveness: liveness, initialContact: initialContact)
+                target: target, device: tun, routes: routes, mtu: mtu, liveness: liveness, initialContact: initialContact, keyLog: log)
             let end = try connection.run()
             if let cause = end.failure {
                 report("ipsec-load: " + cause)

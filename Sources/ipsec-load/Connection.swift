@@ -26,12 +26,14 @@ struct Connection: ~Copyable {
     private var established: RoadWarrior.Established?
 
     init(
-        target: GatewayOptions.Target, device: String?, routes: [IPPrefix], mtu: Int, liveness: Int, initialContact: Bool
+        target: GatewayOptions.Target, device: String?, routes: [IPPrefix], mtu: Int, liveness: Int, initialContact: Bool,
+        keyLog: RoadWarrior.ChildKeyLog?
     ) throws(SystemError) {
         let socket = try target.socket(packetsPerCall: 64, buffer: 4 << 20, carriesESP: true)
         var settings = target.settings(client: 0, local: socket.port.local)
         settings.liveness = liveness > 0 ? .seconds(liveness) : nil
         settings.initialContact = initialContact
+        settings.childKeyLog = keyLog
         let poller = try Poller()
         try poller.add(socket.port.descriptor, token: Token.socket)
         if let descriptor = socket.esp?.descriptor { try poller.add(descriptor, token: Token.esp) }

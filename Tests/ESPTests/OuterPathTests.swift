@@ -298,7 +298,7 @@ import Wire
         let passed = try #require(try session.received(syn).first)
         #expect(Int(passed[42]) << 8 | Int(passed[43]) == fitting - 40)
         let back = Packets.ipv4(client, server, protocol: 6, payload: Packets.tcp(client, server, options: [2, 4, 5, 0xb4]))
-        let up = try session.deliver(back)
+        let up = try session.deliver(back, from: Self.peer6)
         #expect(Int(up[42]) << 8 | Int(up[43]) == fitting - 40)
     }
 

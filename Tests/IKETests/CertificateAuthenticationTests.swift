@@ -35,14 +35,16 @@ final class SignedLogin {
 
     init(
         seed: UInt64 = 1, client: SignatureScheme, gateway: SignatureScheme = .ed25519, announces: Bool = true,
-        profile: GatewayProfile = Pair.profile()
+        profile: GatewayProfile = Pair.profile(), announcesFullTranscript: Bool = true, notifies: [NotifyPayload] = []
     ) throws {
         clientKey = try Self.key(client)
         gatewayKey = try Self.key(gateway)
         certificate = gatewayKey.publicKey.subjectPublicKeyInfo
         pair = try Pair(seed: seed, profile: profile) { settings in
             settings.ikeProposals = (try? ProposalText.ike("aes128gcm16-prfsha256-x25519")) ?? []
-            if announces { settings.initNotifies = [NotifyPayload(.signatureHashAlgorithms, data: SignatureHashAlgorithm.encoded())] }
+            settings.announcesFullTranscript = announcesFullTranscript
+            settings.initNotifies = notifies
+            if announces { settings.initNotifies.append(NotifyPayload(.signatureHashAlgorithms, data: SignatureHashAlgorithm.encoded())) }
         }
         let (clientKey, gatewayKey, certificate) = (clientKey, gatewayKey, certificate)
         pair.gateway.credential = { _ in
@@ -72,16 +74,17 @@ final class SignedLogin {
     var initRequest: [UInt8] { pair.client.warrior.initRequest }
     var initResponse: [UInt8] { pair.flights(.ikeSAInit, response: true, fromClient: false).last?.octets ?? [] }
 
-    /// What the client signs.
+    /// What the client signs, of a full transcript.
     func clientOctets(_ identity: IdentificationPayload? = nil) throws -> [UInt8] {
         let keys = try #require(pair.client.keys)
-        return try initRequest + nonce(initResponse) + prf(keys.pi, (identity ?? pair.client.settings.identity).body)
+        return try [UInt8](repeating: 0, count: 8) + initResponse + initRequest + nonce(initResponse)
+            + prf(keys.pi, (identity ?? pair.client.settings.identity).body)
     }
 
-    /// What the gateway signs.
+    /// What the gateway signs, of a full transcript.
     func gatewayOctets() throws -> [UInt8] {
         let keys = try #require(pair.client.keys)
-        return try initResponse + nonce(initRequest) + prf(keys.pr, Pair.gatewayIdentity.body)
+        return try [UInt8](repeating: 0, count: 8) + initRequest + initResponse + nonce(initRequest) + prf(keys.pr, Pair.gatewayIdentity.body)
     }
 
     static func payload(_ scheme: SignatureScheme, _ signature: [UInt8]) throws -> AuthenticationPayload {
@@ -163,7 +166,7 @@ struct CertificateAuthenticationTests {
         case 1: octets = try login.gatewayOctets()
         case 2: octets.removeLast()
         case 3: octets[0] ^= 1
-        case 4: octets[login.initRequest.count] ^= 1
+        case 4: octets[8 + login.initResponse.count + login.initRequest.count] ^= 1
         case 5: octets = []
         default: identity = IdentificationPayload(form: "admin@example.org")
         }

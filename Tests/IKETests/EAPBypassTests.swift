@@ -60,14 +60,16 @@ struct EAPStep {
     func clientOctets(_ identity: IdentificationPayload? = nil) throws -> [UInt8] {
         let keys = try #require(pair.client.keys)
         let response = pair.flights(.ikeSAInit, response: true, fromClient: false).last?.octets ?? []
-        return try pair.client.warrior.initRequest + nonce(response) + prf(keys.pi, (identity ?? pair.client.settings.identity).body)
+        return try [UInt8](repeating: 0, count: 8) + response + pair.client.warrior.initRequest + nonce(response)
+            + prf(keys.pi, (identity ?? pair.client.settings.identity).body)
     }
 
     /// What the gateway signs.
     func gatewayOctets() throws -> [UInt8] {
         let keys = try #require(pair.client.keys)
         let response = pair.flights(.ikeSAInit, response: true, fromClient: false).last?.octets ?? []
-        return try response + nonce(pair.client.warrior.initRequest) + prf(keys.pr, Pair.gatewayIdentity.body)
+        let request = pair.client.warrior.initRequest
+        return try [UInt8](repeating: 0, count: 8) + request + response + nonce(request) + prf(keys.pr, Pair.gatewayIdentity.body)
     }
 
     /// AUTH by a key, RFC 7296 section 2.15.

@@ -178,7 +178,7 @@ struct InitTests {
     func silent() throws {
         let pair = try Pair { $0.natClaim = .silent }
         pair.connect()
-        #expect(pair.initResponse?.notifyTypes == [])
+        #expect(pair.initResponse?.notifyTypes == [.fullTranscriptAuthentication])
         #expect(pair.client.refusals == [.noProposalChosen])
         pair.drain()
         expectNothingLeft(pair)

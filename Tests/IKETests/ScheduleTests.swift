@@ -10,7 +10,7 @@ struct ScheduleTests {
     static let only = environment("IPSEC_GW_SEED")
     static let batches = 20
 
-    private static func environment(_ name: String) -> Int? {
+    static func environment(_ name: String) -> Int? {
         getenv(name).flatMap { Int(String(cString: $0)) }
     }
 

@@ -3,7 +3,8 @@ import Glibc
 /// tcpdump on a link of a namespace.
 package final class Capture: Sendable {
     private let process: LabProcess
-    private let file: String
+    /// The packets as tcpdump writes them.
+    package let file: String
     private let namespace: Namespace
 
     private init(process: LabProcess, file: String, namespace: Namespace) {

@@ -129,8 +129,8 @@ struct EAPPeerTests {
 
     enum Stage: CaseIterable { case idle, answered, done }
 
-    static func at(_ stage: Stage) throws -> EAPConversation {
-        var conversation = EAPConversation(.mschapv2)
+    static func at(_ stage: Stage, kinds: [EAPPeer.Kind] = EAPPeer.Kind.allCases) throws -> EAPConversation {
+        var conversation = EAPConversation(.mschapv2, kinds: kinds)
         try conversation.run(answers: stage == .idle ? 1 : stage == .answered ? 2 : 3)
         #expect(conversation.peer.fault == nil)
         return conversation
@@ -203,7 +203,8 @@ struct EAPPeerTests {
         let seed = UInt64.random(in: 0...UInt64.max)
         var generator = SeededGenerator(seed: seed)
         for round in 0..<3000 {
-            var conversation = try Self.at(stage == .done ? .answered : stage)
+            // No other method: a changed type octet would begin one, and rightly.
+            var conversation = try Self.at(stage == .done ? .answered : stage, kinds: [.mschapv2])
             let original = try #require(conversation.requests.last)
             var request = original
             for _ in 0..<Int.random(in: 1...3, using: &generator) {

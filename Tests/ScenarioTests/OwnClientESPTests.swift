@@ -1,4 +1,3 @@
-import Foundation
 import Lab
 import Testing
 
@@ -10,51 +9,21 @@ import Testing
 /// ```
 @Suite(.watched)
 struct OwnClientESPTests {
-    struct Way: Sendable, CustomTestStringConvertible {
-        let outer: Int
-        let esp: String
-        var testDescription: String { "IPv\(outer), \(esp)" }
-        var gateway: String { outer == 6 ? RoadNetwork.gatewayAddress6 : RoadNetwork.gatewayAddress }
-    }
-
-    static let ways = [
-        Way(outer: 4, esp: "aes256gcm16-esn"), Way(outer: 4, esp: "aes256gcm16-noesn"), Way(outer: 4, esp: "aes128-sha256-esn"),
-        Way(outer: 6, esp: "aes256gcm16-esn"), Way(outer: 6, esp: "aes256-sha512-noesn"), Way(outer: 6, esp: "chacha20poly1305-esn"),
-    ]
-
-    private func build(_ scenario: Scenario, _ way: Way) async throws -> Road {
-        var settings = GatewaySettings()
-        settings.gatewayAddress = way.gateway
-        settings.pool6 = (first: "2001:db8:99::100", last: "2001:db8:99::1ff")
-        settings.forcesEncapsulation = false
-        return try await Road.build(scenario, ipv6: true, settings)
-    }
-
-    private func connect(_ road: Road, _ way: Way, _ more: String...) async throws -> LabProcess {
-        let words = [
-            "connect", "--yes-this-is-my-gateway", "--gateway", way.gateway, "--psk", GatewaySettings.psk, "--id", "carol.test", "--remote-id",
-            "gw.test", "--native-esp", "--inner", "dual", "--esp", way.esp, "--tun", "rw0", "--route", RoadNetwork.lan, RoadNetwork.lan6,
+    static let ways =
+        OwnClientWay.all + [
+            OwnClientWay(outer: 4, esp: "aes256gcm16-noesn"), OwnClientWay(outer: 6, esp: "aes256-sha512-noesn"),
+            OwnClientWay(outer: 6, esp: "chacha20poly1305-esn"),
         ]
-        let load = try await road.network.clients[0].start("ipsec-load", [try Programs.path("ipsec-load")] + words + more)
-        _ = try await load.waitForLine(containing: "connected inner=")
-        return load
-    }
-
-    private func inner(_ load: LabProcess) throws -> (four: String, six: String) {
-        let line = try #require(load.output.split(separator: "\n").first { $0.contains("connected inner=") })
-        let list = try #require(line.split(separator: " ").first { $0.hasPrefix("inner=") }).dropFirst(6).split(separator: ",").map(String.init)
-        return (try #require(list.first { $0.contains(".") }), try #require(list.first { $0.contains(":") }))
-    }
 
     @Test("RFC 4303 native ESP, outer IPv4 and IPv6, dual stack inside, with and without ESN", arguments: ways)
-    func nativeESP(_ way: Way) async throws {
+    func nativeESP(_ way: OwnClientWay) async throws {
         try await Scenario.run { scenario in
-            let road = try await build(scenario, way)
+            let road = try await way.build(scenario)
             let capture = try await Capture.start(
                 scenario, in: road.network.internet, link: "gw", filter: "ip proto 50 or ip6 proto 50 or udp port 4500")
-            let load = try await connect(road, way)
+            let load = try await way.connect(road)
             let namespace = road.network.clients[0]
-            let addresses = try inner(load)
+            let addresses = try way.innerAddresses(load)
             #expect(try await Ping.run(from: namespace, to: RoadNetwork.hostAddress).isComplete)
             #expect(try await Ping.run(from: namespace, to: RoadNetwork.hostAddress6).isComplete)
             #expect(try await Ping.run(from: road.host, to: addresses.four).isComplete)
@@ -66,69 +35,64 @@ struct OwnClientESPTests {
             #expect(
                 packets.contains { $0.contains("ESP(spi=") } && !packets.contains { $0.contains(".4500 ") || $0.contains(".4500:") },
                 "\(packets.prefix(8))")
-            load.signal(SIGTERM)
-            #expect(try await load.wait(timeout: .seconds(10)) == .exited(0))
-            try await road.gateway.waitForSessions(0)
+            try await way.end(load, road)
         }
     }
 
-    @Test("rekeys of both kinds by our client under a running transfer: not an octet is lost", arguments: [ways[0], ways[4]])
-    func rekeyUnderTransfer(_ way: Way) async throws {
+    /// Who replaces SAs, and when.
+    struct Rekeys: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        /// What the gateway is told of lifetimes.
+        var gateway: String?
+        /// What the client is.
+        var client: [String] = []
+        /// Lines of the client's that must come, each so often.
+        let lines: [String: Int]
+    }
+
+    static let rekeys = [
+        Rekeys(
+            testDescription: "by the client, by time", client: ["--rekey-child", "1.5", "--rekey-ike", "4"],
+            lines: ["rekeyed child by=us": 4, "rekeyed ike by=us": 2]),
+        Rekeys(testDescription: "by the client, by packets", client: ["--rekey-packets", "1000"], lines: ["rekeyed child by=us": 4]),
+        Rekeys(
+            testDescription: "by the gateway, by time", gateway: "ipsec=10,isakmp=16",
+            lines: ["rekeyed child by=gateway": 2, "rekeyed ike by=gateway": 1]),
+        Rekeys(testDescription: "by the gateway, by packets", gateway: "packets=1500", lines: ["rekeyed child by=gateway": 4]),
+        Rekeys(
+            testDescription: "by both", gateway: "packets=1500,isakmp=16", client: ["--rekey-child", "1.5", "--rekey-ike", "5"],
+            lines: ["rekeyed child by=gateway": 2, "rekeyed child by=us": 2, "rekeyed ike by=us": 1]),
+    ]
+
+    @Test(
+        "RFC 7296 2.8: Child and IKE SA replaced by either side under transfers both ways: not an octet is lost", arguments: rekeys, OwnClientWay.all)
+    func rekeyUnderTransfer(_ rekeys: Rekeys, _ way: OwnClientWay) async throws {
         try await Scenario.run { scenario in
-            let road = try await build(scenario, way)
-            let load = try await connect(road, way, "--rekey-child", "1.5", "--rekey-ike", "4")
+            let road = try await way.build(scenario) { $0.shortLifetimes = rekeys.gateway }
+            let load = try await way.connect(road, rekeys.client)
+            let addresses = try way.innerAddresses(load)
             let session = try await road.session(of: "carol.test")
-            let transfer = try await TCPTransfer.start(
-                from: road.network.clients[0], to: road.host, at: RoadNetwork.hostAddress, bytesPerSecond: 2_000_000)
-            func count(_ words: String) -> Int { load.output.split(separator: "\n").filter { $0.contains(words) }.count }
-            #expect(
-                await becomesTrue(within: .seconds(40)) { count("rekeyed child by=us") >= 4 && count("rekeyed ike by=us") >= 2 }, "\(load.output)")
-            let mark = transfer.progress
-            #expect(await becomesTrue(within: .seconds(20)) { transfer.progress > mark + 1_000_000 })
-            let outcome = try await transfer.finish()
-            #expect(outcome.isIntact && outcome.octets > 3_000_000)
-            #expect(try await road.session(of: "carol.test").id == session.id)
+            let client = road.network.clients[0]
+            let up = try await TCPTransfer.start(from: client, to: road.host, at: RoadNetwork.hostAddress, bytesPerSecond: 2_000_000)
+            let down = try await TCPTransfer.start(from: road.host, to: client, at: addresses.six, seed: 2, bytesPerSecond: 1_000_000)
+            func isEnough() -> Bool {
+                let lines = load.output.split(separator: "\n")
+                return rekeys.lines.allSatisfy { words, count in lines.count { $0.contains(words) } >= count }
+            }
+            #expect(await becomesTrue(within: .seconds(90)) { isEnough() }, "\(load.output)")
+            let marks = (up.progress, down.progress)
+            #expect(await becomesTrue(within: .seconds(20)) { up.progress > marks.0 + 1_000_000 && down.progress > marks.1 + 500_000 })
+            for transfer in [up, down] {
+                let outcome = try await transfer.finish()
+                #expect(outcome.isIntact && outcome.octets > 1_000_000)
+            }
+            let after = try await road.session(of: "carol.test")
+            #expect(after.id == session.id && after.innerAddresses == session.innerAddresses && after.childSAs != session.childSAs)
+            let counters = try await road.gateway.counters().ike
+            #expect(counters["ended-dead-peer"] == nil && counters["ended-lifetime"] == nil, "\(counters)")
             #expect(load.isRunning)
-            load.signal(SIGTERM)
-            #expect(try await load.wait(timeout: .seconds(10)) == .exited(0))
-            try await road.gateway.waitForSessions(0)
-        }
-    }
-
-    @Test("P26: a captured ESP packet that is sent again is dropped and counted", arguments: [ways[0], ways[1], ways[3]])
-    func threat_P26_replayedPacket(_ way: Way) async throws {
-        try await Scenario.run { scenario in
-            let road = try await build(scenario, way)
-            let load = try await connect(road, way)
-            let namespace = road.network.clients[0]
-            let script = try scenario.write(
-                """
-                import socket
-                link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.ntohs(3))
-                link.bind(("eth0", 0))
-                link.settimeout(30)
-                print("listening", flush=True)
-                while True:
-                    frame, origin = link.recvfrom(65535)
-                    kind, header = frame[12:14], frame[14:]
-                    esp = kind == b"\\x08\\x00" and header[9] == 50 or kind == b"\\x86\\xdd" and header[6] == 50
-                    if origin[2] == socket.PACKET_OUTGOING and esp:
-                        break
-                for _ in range(40):
-                    link.send(frame)
-                print("sent again", flush=True)
-
-                """, to: "replay.py")
-            let replay = try await namespace.start("replay", ["/usr/bin/python3", script])
-            _ = try await replay.waitForLine(containing: "listening")
-            #expect(try await Ping.run(from: namespace, to: RoadNetwork.hostAddress).isComplete)
-            _ = try await replay.waitForLine(containing: "sent again")
-            #expect(try await becomesTrue(within: .seconds(10)) { try await road.gateway.counters().drops["replayed"] ?? 0 >= 40 })
-            let packets = try await road.session(of: "carol.test").packetsIn
-            #expect(packets < 40, "\(packets) packets were let in")
-            #expect(try await Ping.run(from: namespace, to: RoadNetwork.hostAddress).isComplete)
-            load.signal(SIGTERM)
-            #expect(try await load.wait(timeout: .seconds(10)) == .exited(0))
+            #expect(try await Ping.run(from: client, to: RoadNetwork.hostAddress).isComplete)
+            try await way.end(load, road)
         }
     }
 }

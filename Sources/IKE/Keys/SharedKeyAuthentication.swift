@@ -10,15 +10,19 @@ package struct SignedOctets: Sendable {
     let response: [UInt8]
     let initiatorNonce: [UInt8]
     let responderNonce: [UInt8]
+    /// Both sides announced IKE_SA_INIT_FULL_TRANSCRIPT_AUTH.
+    var isFullTranscript = false
 
-    /// RealMessage1 | NonceRData | MACedIDForI.
+    /// RealMessage1 | NonceRData | MACedIDForI; of a full transcript ZeroPrefix | RealMessage2 | RealMessage1 | NonceRData | MACedIDForI.
     func initiator(_ identity: IdentificationPayload, keys: borrowing SAKeys) throws(CryptoError) -> [UInt8] {
-        request + responderNonce + (try keys.prf(key: keys.pi, identity.body)).exposed()
+        (isFullTranscript ? FullTranscript.octets(received: response, sent: request) : request) + responderNonce
+            + (try keys.prf(key: keys.pi, identity.body)).exposed()
     }
 
-    /// RealMessage2 | NonceIData | MACedIDForR.
+    /// RealMessage2 | NonceIData | MACedIDForR; of a full transcript ZeroPrefix | RealMessage1 | RealMessage2 | NonceIData | MACedIDForR.
     func responder(_ identity: IdentificationPayload, keys: borrowing SAKeys) throws(CryptoError) -> [UInt8] {
-        response + initiatorNonce + (try keys.prf(key: keys.pr, identity.body)).exposed()
+        (isFullTranscript ? FullTranscript.octets(received: request, sent: response) : response) + initiatorNonce
+            + (try keys.prf(key: keys.pr, identity.body)).exposed()
     }
 }
 

@@ -89,13 +89,15 @@ package enum Initiation {
                 payloads.append(.certificateRequest(CertificateRequestPayload(encoding: .x509Signature, authorities: profile.authorities)))
             }
         }
+        payloads.append(FullTranscript.announcement)
         let response = IKEMessage(
             header: IKEHeader(
                 initiatorSPI: header.initiatorSPI, responderSPI: responderSPI, exchange: .ikeSAInit, flags: .response, messageID: 0),
             payloads: payloads
         ).encoded()
         let signed = SignedOctets(
-            request: datagram.octets, response: response, initiatorNonce: request.nonce.octets, responderNonce: nonce)
+            request: datagram.octets, response: response, initiatorNonce: request.nonce.octets, responderNonce: nonce,
+            isFullTranscript: request.notifies.contains(.fullTranscriptAuthentication))
         let first = AwaitingKeys(
             initiatorSPI: header.initiatorSPI, responderSPI: responderSPI, local: datagram.local, remote: datagram.remote, nat: nat,
             fragmentation: fragmentation, keyExchange: ours, peerKey: key.data, proposal: proposal, signed: signed,

@@ -69,7 +69,7 @@ extension RoadWarrior {
         do {
             guard let keys = ike.keys else { throw CryptoError.unsupported }
             let value = try sharedKeyValue(
-                message: initiation.request, otherNonce: initiation.responderNonce, identity: settings.identity, ours: true,
+                message: initiation.signed, otherNonce: initiation.responderNonce, identity: settings.identity, ours: true,
                 key: login.method.masterSessionKey ?? keys.initiatorIdentity.exposed())
             ask(
                 .ikeAuth, [.authentication(AuthenticationPayload(method: .sharedKey, data: value))], for: .authentication, at: now,

@@ -8,10 +8,13 @@ guard let target = getenv("FUZZ_TARGET").flatMap({ FuzzTarget(rawValue: String(c
     exit(64)
 }
 FuzzTarget.current = target
+ProcessorTime.watch()
 var count = CommandLine.argc
 var arguments: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = CommandLine.unsafeArgv
 exit(
     LLVMFuzzerRunDriver(&count, &arguments) { octets, count in
+        ProcessorTime.restart()
+        defer { ProcessorTime.pause() }
         FuzzTarget.current.run([UInt8](UnsafeBufferPointer(start: octets, count: count)))
         return 0
     })
