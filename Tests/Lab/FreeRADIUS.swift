@@ -62,15 +62,15 @@ package final class FreeRADIUS: Sendable {
         running.withLock { $0 = process }
     }
 
-    /// Lets `octets` of IP packets to its authentication port pass, and then nothing more: a server that dies in the middle of a conversation.
-    package func goesDeaf(after octets: Int) async throws {
+    /// Lets so many more requests reach its authentication port, and then none: a server that dies in the middle of a conversation.
+    package func goesDeaf(after requests: Int) async throws {
         try await scenario.run(
             ["/usr/sbin/nft", "-f", "-"], in: namespace,
             input: """
                 table ip \(settings.name) {
                     chain input {
                         type filter hook input priority 0; policy accept;
-                        ip daddr \(address) udp dport 1812 quota over \(octets) bytes drop
+                        ip daddr \(address) udp dport 1812 limit rate over 1/day burst \(requests) packets drop
                     }
                 }
 

@@ -14,6 +14,12 @@ package struct RADIUSRecord: Sendable {
     package func all(_ name: String) -> [String] { attributes.filter { $0.name == name }.map(\.value) }
     package func number(_ name: String) -> UInt64? { self[name].flatMap { UInt64($0) } }
 
+    /// The length that the EAP packet says it has; nil without one. FreeRADIUS joins EAP-Messages, and cuts long values when it writes them.
+    package var eapLength: Int? {
+        guard let text = self["EAP-Message"], text.hasPrefix("0x"), text.count >= 10 else { return nil }
+        return Int(text.dropFirst(6).prefix(4), radix: 16)
+    }
+
     /// Records of a detail file; none where there is no file yet. A record counts when it is complete.
     static func parse(file: String) throws -> [RADIUSRecord] {
         guard FileManager.default.fileExists(atPath: file) else { return [] }

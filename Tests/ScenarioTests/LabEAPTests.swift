@@ -87,11 +87,11 @@ struct LabEAPTests {
             let client = try await Self.client(scenario, network, authority, .tls, settings: own)
             let login = try await client.initiate()
             #expect(login.succeeded && login.output.contains("splitting IKE message"), "\(login.output)")
-            #expect(try server.exchanges("Access-Request").contains { $0.all("EAP-Message").count >= 9 })
+            #expect(try server.exchanges("Access-Request").contains { $0.eapLength ?? 0 > 2200 })
             try await client.terminate()
 
             let before = try server.exchanges("Access-Challenge").count
-            try await server.goesDeaf(after: 400)
+            try await server.goesDeaf(after: 1)
             _ = try await client.initiate(timeout: .seconds(5))
             #expect(try server.exchanges("Access-Challenge").count == before + 1)
         }

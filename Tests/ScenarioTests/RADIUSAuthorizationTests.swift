@@ -125,7 +125,7 @@ struct RADIUSAuthorizationTests {
                 said.lifetimeSeconds == 1200 && said.pfsGroup == "group-14" && said.replayWindow == 1024 && said.dns == ["10.20.0.53", "10.20.0.54"])
             let child = try #require(try await aaa.gateway.sas().first { $0.session == session.id }?.children.first)
             #expect(child.encryption == "aes-256" && child.integrity == "sha-256" && child.replay.window == 1024)
-            #expect((1100...1200).contains(child.remainingSeconds ?? 0), "\(child)")
+            #expect((1100...1200).contains(child.remainingSeconds), "\(child)")
             // the template's ip-mtu
             #expect(try await Ping.run(from: aaa.host, to: "10.97.0.77", count: 1, size: 1300, fragmentation: .forbidden).isComplete)
             #expect(try await !Ping.run(from: aaa.host, to: "10.97.0.77", count: 1, size: 1320, fragmentation: .forbidden).isAnswered)

@@ -82,7 +82,7 @@ struct RADIUSFailureTests {
             let aaa = try await AAARoad.build(scenario, Self.alice) { Self.two(&$0) }
             let second = try await aaa.secondServer()
             // the first request passes, every later one is lost
-            try await aaa.server.goesDeaf(after: 400)
+            try await aaa.server.goesDeaf(after: 1)
             let client = try await aaa.client(1, "alice", by: .tls)
             let first = try await client.initiate()
             #expect(try aaa.server.exchanges("Access-Challenge").count == 1)
