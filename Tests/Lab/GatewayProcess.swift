@@ -70,6 +70,9 @@ package final class GatewayProcess: Sendable {
     /// Counters as `ipsec-gwctl --json counters` prints them.
     package func counters() async throws -> GatewayCounters { try await report("counters") }
 
+    /// IKE and Child SAs as `ipsec-gwctl --json sas` lists them.
+    package func sas() async throws -> [GatewaySA] { try await report("sas") }
+
     /// RADIUS servers and accounting as `ipsec-gwctl --json radius` prints them.
     package func radius() async throws -> GatewayRADIUS { try await report("radius") }
 
