@@ -126,7 +126,8 @@ package final class Gateway: Service {
         let accounting = Accounting(store: store, group: group, entropy: entropy, logger: logger)
         let aaa = AAA(group: group, entropy: entropy, accountingIDs: accountingIDs, logger: logger)
         let sessions = Sessions(
-            addresses: addresses, datapath: datapath, log: log, accounting: accounting, accountingIDs: accountingIDs
+            addresses: addresses, datapath: datapath, log: log, routes: ClientRoutes(logger: logger), accounting: accounting,
+            accountingIDs: accountingIDs
         ) { reference, reason in
             await directory.engine(reference.shard)?.close(reference.id, reason)
         }

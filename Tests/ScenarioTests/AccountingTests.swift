@@ -21,7 +21,7 @@ struct AccountingTests {
             try await client.connect()
             let session = try await aaa.session(named: "alice")
             // each asked once, however slow the answer
-            let ping = try await client.namespace.run("/usr/bin/ping -n -c 5 -i 0.2 -W 5 -s 1272 \(RoadNetwork.hostAddress)")
+            let ping = try await client.namespace.run("/usr/bin/ping -n -c 5 -i 0.4 -W 5 -s 1272 \(RoadNetwork.hostAddress)")
             #expect(ping.output.contains("5 received"), "\(ping.output)")
             try await client.terminate()
             let records = try await aaa.server.waitForAccounting { !$0.of("Stop").isEmpty }

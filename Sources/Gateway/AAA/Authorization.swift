@@ -75,6 +75,7 @@ final class Authorization: Sendable {
         gateway.service = found.service
         gateway.serviceID = found.serviceID
         gateway.interface = found.device
+        gateway.networkNamespace = found.networkNamespace
         gateway.interfaceKey = found.key
         gateway.prefixes = found.prefixes
         gateway.ownAddresses = found.ownAddresses

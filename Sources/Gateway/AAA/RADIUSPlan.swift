@@ -143,6 +143,7 @@ struct NamedSettings: Sendable {
         let name: String
         let key: String
         let device: String
+        let networkNamespace: String?
         let prefixes: [IPPrefix]
         let ownAddresses: [IPAddress]
     }
@@ -158,6 +159,7 @@ struct NamedSettings: Sendable {
         interfaces = configuration.interfaces.map {
             Interface(
                 service: $0.name.service, serviceID: $0.serviceID, name: $0.name.interface, key: $0.name.description, device: $0.device,
+                networkNamespace: $0.networkNamespace,
                 prefixes: $0.addresses.map(\.prefix), ownAddresses: $0.addresses.map(\.address))
         }
         templates = configuration.templates

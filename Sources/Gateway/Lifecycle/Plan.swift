@@ -130,7 +130,7 @@ struct Plan: Sendable {
             name: gateway.name, address: address, profile: profile, sharedKey: gateway.preSharedKey?.value, certificates: certificates,
             choosesIdentity: gateway.identity == .auto, template: gateway.template.template, service: gateway.interface.service,
             serviceID: interface?.serviceID ?? 0,
-            interface: interface?.device ?? gateway.interface.interface, interfaceKey: gateway.interface.description,
+            interface: interface?.device ?? gateway.interface.interface, networkNamespace: interface?.networkNamespace, interfaceKey: gateway.interface.description,
             prefixes: interface?.addresses.map(\.prefix) ?? [], ownAddresses: interface?.addresses.map(\.address) ?? [],
             aaa: GatewayAAA(gateway, address: address, configuration), pools: pools,
             uniqueness: gateway.uniqueness,

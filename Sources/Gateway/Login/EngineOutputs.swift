@@ -45,7 +45,7 @@ extension IKEEngine {
 
     private func refused(_ refusal: Refusal, _ entry: Entry) {
         count("logins-refused-\(refusal.error.notify.type)")
-        environment.log.refused(subject(entry, identity: refusal.identity), cause: refusal.cause)
+        environment.log.refused(subject(entry, identity: refusal.identity), name: entry.claimedName, cause: refusal.cause)
         guard refusal.isFailedProof, let policy = entry.gateway.profile.policy.lockout, let identity = refusal.identity else { return }
         let now = MonotonicClock.now
         if environment.lockouts.failed(refusal.remote, identity: identity.body, policy: policy, at: now) { count("lockouts") }

@@ -4,6 +4,7 @@ import GatewayCrypto
 import IKE
 import IKEMessages
 import LinuxIO
+import ManagementAPI
 import Wire
 
 /// What the machines ask.
@@ -18,6 +19,7 @@ extension IKEEngine {
             then(entry) { await self.sign(question, signer, threads, id) }
             return nil
         case .eap(let question):
+            if question.isFirst { entry.claimedName = EscapedText.shown(String(decoding: question.identity, as: UTF8.self)) }
             let login = login(entry)
             then(entry) { await self.relay(question, login) }
             return nil

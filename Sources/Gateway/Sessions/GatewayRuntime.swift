@@ -23,6 +23,8 @@ final class GatewayRuntime: Sendable {
         var serviceID: Int
         /// The private interface's device, as reports name it; another namespace may have one of the same name.
         var interface: String
+        /// The private interface's namespace; nil: the daemon's own.
+        var networkNamespace: String?
         /// The private interface as the datapath knows it.
         var interfaceKey: String
         /// Those of the private interface: addresses that a RADIUS server gives lie within them (features.md X-8).
@@ -60,6 +62,8 @@ final class GatewayRuntime: Sendable {
     }
 
     func hasPrefix(of address: IPAddress) -> Bool { settings.prefixes.contains { $0.contains(address) } }
+
+    var device: PrivateDevice { PrivateDevice(name: settings.interface, networkNamespace: settings.networkNamespace) }
 
     /// Names the addresses of the private interface that RADIUS servers give.
     var givenName: PoolName { PoolName(server: "radius", pool: settings.interfaceKey) }

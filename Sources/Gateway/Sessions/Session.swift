@@ -37,6 +37,8 @@ struct Session: Sendable {
     /// At most one of each family (features.md V6-3).
     var leases: [AddressFamily: Lease] = [:]
     var tunnel: TunnelID?
+    /// Networks behind the client that have a route of the kernel.
+    var routed: [IPPrefix] = []
     /// ESP goes inside UDP; else it is an IP protocol of its own.
     var isEncapsulated = true
     var children: Set<UInt32> = []
@@ -52,6 +54,9 @@ struct Session: Sendable {
 
     /// What accounting reports.
     var accountedName: [UInt8] { authorization?.userName ?? Array(name.utf8) }
+
+    /// Networks behind the client (features.md X-3).
+    var networks: [IPPrefix] { authorization?.terms.clientNetworks ?? [] }
 
     /// IPv4 first.
     var addresses: [IPAddress] { [.ipv4, .ipv6].compactMap { leases[$0]?.address } }

@@ -21,6 +21,7 @@ actor Sessions {
     let addresses: Addresses
     let datapath: Datapath
     let log: EventLog
+    let routes: ClientRoutes
     let accounting: Accounting
     let accountingIDs: AccountingIDs
     let close: @Sendable (SAReference, ClosingReason) async -> Void
@@ -33,12 +34,13 @@ actor Sessions {
     static let most = 1 << 18
 
     init(
-        addresses: Addresses, datapath: Datapath, log: EventLog, accounting: Accounting, accountingIDs: AccountingIDs,
+        addresses: Addresses, datapath: Datapath, log: EventLog, routes: ClientRoutes, accounting: Accounting, accountingIDs: AccountingIDs,
         close: @escaping @Sendable (SAReference, ClosingReason) async -> Void
     ) {
         self.addresses = addresses
         self.datapath = datapath
         self.log = log
+        self.routes = routes
         self.accounting = accounting
         self.accountingIDs = accountingIDs
         self.close = close
@@ -60,14 +62,20 @@ actor Sessions {
             sessions[id]?.isEncapsulated = child.isEncapsulated
             var settings = TunnelSettings(session.gateway.template)
             settings.followsPeer = child.peerBehindNAT
-            tunnel = datapath.open(
-                tunnel: TunnelSpec(
-                    worker: session.worker, interface: session.gateway.interfaceKey, innerAddresses: child.grant.addresses, settings: settings,
-                    peer: session.espEndpoint(child.remote), local: session.espEndpoint(child.local)))
+            var spec = TunnelSpec(
+                worker: session.worker, interface: session.gateway.interfaceKey, innerAddresses: child.grant.addresses, settings: settings,
+                peer: session.espEndpoint(child.remote), local: session.espEndpoint(child.local))
+            spec.innerPrefixes = session.networks
+            tunnel = datapath.open(tunnel: spec)
         }
-        guard let tunnel else { return nil }
+        guard let tunnel else {
+            if !session.networks.isEmpty { log.failed(session.subject, "one of the networks behind it belongs to another session") }
+            return nil
+        }
+        let isNew = session.tunnel == nil
         sessions[id]?.tunnel = tunnel
         byTunnel[tunnel] = id
+        if isNew, await !route(session) { return nil }
         let supersedes = child.isOutboundReady ? nil : child.supersedes.flatMap { LocalSPI(rawValue: $0) }
         let spec = ChildSASpec(
             tunnel: tunnel, inbound: inbound, outbound: child.outboundSPI,
@@ -84,6 +92,26 @@ actor Sessions {
         sessions[id]?.children.insert(child.inboundSPI)
         byChild[child.inboundSPI] = id
         return tunnel
+    }
+
+    /// Leads networks behind the client into the private interface; those within its own prefixes are there already.
+    private func route(_ session: Session) async -> Bool {
+        let networks = session.networks.filter { network in
+            !session.gateway.prefixes.contains { $0.contains(network.address) && $0.length <= network.length }
+        }
+        guard !networks.isEmpty else { return true }
+        do throws(SystemError) {
+            try await routes.add(networks, through: session.gateway.device)
+        } catch {
+            log.failed(session.subject, "a network behind it cannot be routed: \(error)")
+            return false
+        }
+        guard sessions[session.id] != nil, sessions[session.id]?.teardown == nil else {
+            await routes.remove(networks, through: session.gateway.device)
+            return false
+        }
+        sessions[session.id]?.routed = networks
+        return true
     }
 
     /// A reload: addresses, interface and what the tunnel was opened with stay; the next Child SA has another replay window.
@@ -227,7 +255,10 @@ actor Sessions {
         // while it is on its way would inherit what nobody owns any more.
         let leases = sessions[id]?.leases ?? [:]
         let isAccountedFor = sessions[id]?.isAccountedFor ?? false
+        let routed = sessions[id]?.routed ?? []
         sessions[id]?.leases = [:]
+        sessions[id]?.routed = []
+        if !routed.isEmpty { await routes.remove(routed, through: session.gateway.device) }
         for lease in leases.values { await addresses.release(lease) }
         sessions[id] = nil
         byUser[session.user]?.remove(id)
