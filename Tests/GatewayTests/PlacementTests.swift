@@ -20,11 +20,13 @@ struct PlacementTests {
                 if choosesIdentity { profile.identity = Plan.identity(of: address) }
                 return (
                     address,
-                    GatewayRuntime(.init(
-                        name: name, address: address, profile: profile, certificates: GatewayCertificates(), choosesIdentity: choosesIdentity,
-                        template: TunnelTemplate(id: 1), service: "home", serviceID: 1, interface: "priv0", networkNamespace: nil, interfaceKey: "home/priv0",
-                        prefixes: [], ownAddresses: [], aaa: GatewayAAA(nas: NASDescription(identifier: "gateway", address: nil)), pools: [:],
-                        uniqueness: .replace, maximumSessionsPerUser: 0, sessionLimitAction: .reject))
+                    GatewayRuntime(
+                        .init(
+                            name: name, address: address, profile: profile, certificates: GatewayCertificates(), choosesIdentity: choosesIdentity,
+                            template: TunnelTemplate(id: 1), service: "home", serviceID: 1, interface: "priv0", networkNamespace: nil,
+                            interfaceKey: "home/priv0",
+                            prefixes: [], ownAddresses: [], aaa: GatewayAAA(nas: NASDescription(identifier: "gateway", address: nil)), pools: [:],
+                            uniqueness: .replace, maximumSessionsPerUser: 0, sessionLimitAction: .reject))
                 )
             })
     }

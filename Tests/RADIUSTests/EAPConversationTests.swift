@@ -92,7 +92,9 @@ final class EAPConversationTests {
         #expect(throws: EAPConversation.Fault.outOfTurn) { try conversation.next(EAP.response(1, 26)) }
     }
 
-    @Test("threat_C6: Access-Accept without keys for a method that derives one", arguments: zip([13, 21, 25, 26, 254, 99] as [UInt8], ["EAP-TLS", "EAP-TTLS", "PEAP", "EAP-MSCHAPv2", "EAP type 254", "EAP type 99"]))
+    @Test(
+        "threat_C6: Access-Accept without keys for a method that derives one",
+        arguments: zip([13, 21, 25, 26, 254, 99] as [UInt8], ["EAP-TLS", "EAP-TTLS", "PEAP", "EAP-MSCHAPv2", "EAP type 254", "EAP type 99"]))
     func threat_C6_withoutKeys(method: UInt8, name: String) throws {
         let data: [UInt8] = method == 254 ? [0, 0, 9, 0, 0, 0, 1] : []
         _ = try conversation.next(EAP.identity)

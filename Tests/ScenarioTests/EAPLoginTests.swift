@@ -193,7 +193,8 @@ struct EAPLoginTests {
     func auth_7_auto() async throws {
         try await Scenario.run { scenario in
             let aaa = try await AAARoad.build(
-                scenario, clients: 3, Self.alice, .init("bob.test", password: GatewaySettings.psk, checks: ["EAP-Message !* 0x00"], "Class = \"psk\""),
+                scenario, clients: 3, Self.alice,
+                .init("bob.test", password: GatewaySettings.psk, checks: ["EAP-Message !* 0x00"], "Class = \"psk\""),
                 .init("carol.test", password: "the policy's", checks: ["EAP-Message !* 0x00"], "Class = \"cert\"")
             ) {
                 $0.authentication = [

@@ -225,7 +225,8 @@ actor AAA {
                 return .refused(AuthorizationRefusal(cause: Self.rejection(reply.server, reply.packet.replyMessage)), isRejection: true)
             default:
                 return .refused(
-                    AuthorizationRefusal(cause: "RADIUS server \(reply.server) answers with \(reply.packet.code) where no EAP is"), isRejection: false)
+                    AuthorizationRefusal(cause: "RADIUS server \(reply.server) answers with \(reply.packet.code) where no EAP is"), isRejection: false
+                )
             }
         }
     }

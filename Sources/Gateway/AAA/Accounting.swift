@@ -37,7 +37,9 @@ actor Accounting {
 
     /// Takes up what an earlier daemon left, and begins: its sessions' Stops, then Accounting-On. `sample` reads a session's counters, by its
     /// Acct-Session-Id. Throws `StateStoreError`.
-    func begin(_ plan: RADIUSPlan, nas: NASDescription, sample: @escaping @Sendable (String) async -> AccountingCounters?) async throws(StateStoreError) {
+    func begin(
+        _ plan: RADIUSPlan, nas: NASDescription, sample: @escaping @Sendable (String) async -> AccountingCounters?
+    ) async throws(StateStoreError) {
         self.sample = sample
         let outline = try store.spoolOutline()
         let sessions = try store.liveSessionRows()
@@ -103,7 +105,9 @@ actor Accounting {
             feed(.shutDown(until: MonotonicClock.now + Self.farewell))
         }
         if undelivered > 0 {
-            logger.notice("\(undelivered) accounting records are not delivered; they stay in the spool for the next start", metadata: ["event": "accounting-left"])
+            logger.notice(
+                "\(undelivered) accounting records are not delivered; they stay in the spool for the next start",
+                metadata: ["event": "accounting-left"])
         }
         timer?.task.cancel()
         for exchange in exchanges.values { await exchange.stop() }
@@ -228,7 +232,9 @@ actor Accounting {
                 "accounting records wait for server-policy \(policy), which the configuration does not have; they stay in the spool",
                 metadata: ["event": "accounting-orphans"])
         case .unreadable(let id, let policy):
-            logger.error("stored accounting record \(id) of server-policy \(policy) cannot be read and is given up", metadata: ["event": "accounting-unreadable"])
+            logger.error(
+                "stored accounting record \(id) of server-policy \(policy) cannot be read and is given up",
+                metadata: ["event": "accounting-unreadable"])
         case .lostInterims(let count):
             logger.warning("\(count) interim accounting records were given up for room", metadata: ["event": "accounting-interims-lost"])
         }

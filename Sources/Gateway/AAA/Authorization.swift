@@ -62,8 +62,9 @@ final class Authorization: Sendable {
         let service = accept.serviceID.map(Int.init) ?? gateway.serviceID
         let candidates = gateway.aaa.named.interfaces.filter { $0.serviceID == service }
         let wanted = accept.interface
-        guard let found = wanted.map({ name in candidates.first { $0.name == name } }) ?? candidates.first(where: { $0.key == gateway.interfaceKey })
-            ?? (candidates.count == 1 ? candidates.first : nil)
+        guard
+            let found = wanted.map({ name in candidates.first { $0.name == name } }) ?? candidates.first(where: { $0.key == gateway.interfaceKey })
+                ?? (candidates.count == 1 ? candidates.first : nil)
         else {
             let interface = wanted.map { "an interface \($0)" } ?? "exactly one interface"
             throw AuthorizationRefusal(cause: "the RADIUS server wants service \(service) with \(interface), which the configuration does not have")

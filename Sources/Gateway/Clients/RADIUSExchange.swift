@@ -40,7 +40,10 @@ actor RADIUSExchange {
     /// Datagrams that wait to be looked at; a flood beyond it is a flood that the servers' answers get lost in anyway.
     private static let mostEvents = 8192
 
-    init(_ policy: String, _ settings: RADIUSServerPolicySettings, kind: RADIUSClient.Kind, group: any EventLoopGroup, entropy: any Entropy, logger: Logger) {
+    init(
+        _ policy: String, _ settings: RADIUSServerPolicySettings, kind: RADIUSClient.Kind, group: any EventLoopGroup, entropy: any Entropy,
+        logger: Logger
+    ) {
         self.policy = policy
         self.kind = kind
         self.group = group

@@ -40,11 +40,13 @@ extension Sessions {
             case .replaceOldest: replaced += staying.prefix(staying.count - limit + 1)
             }
         }
-        let leaseIdentity = authorization != nil && question.proof == .eap
+        let leaseIdentity =
+            authorization != nil && question.proof == .eap
             ? LeaseIdentity.text(eap: question.eapIdentity ?? authorization?.userName ?? []) : LeaseIdentity.text(question.peer)
         let session = Session(
             id: id, name: name, identity: question.peer.text, user: user, identityBody: body, leaseIdentity: leaseIdentity,
-            authorization: authorization, gateway: gateway, replayWindow: gateway.template.replayWindow, sa: sa, local: local, remote: question.remote, worker: datapath.homeWorker(),
+            authorization: authorization, gateway: gateway, replayWindow: gateway.template.replayWindow, sa: sa, local: local,
+            remote: question.remote, worker: datapath.homeWorker(),
             accountingID: authorization?.acctSessionID ?? accountingIDs.next(local: local.address, remote: question.remote))
         sessions[id] = session
         byUser[user, default: []].insert(id)

@@ -51,7 +51,8 @@ actor ClientRoutes {
     ) throws(SystemError) {
         var netlink = try Netlink()
         guard let index = try netlink.link(named: device.name)?.index else {
-            throw SystemError(TUNDevice.noSuchDevice, call: "RTM_GETLINK", subject: "TUN device \(device.name)", hint: "somebody deleted or renamed it")
+            throw SystemError(
+                TUNDevice.noSuchDevice, call: "RTM_GETLINK", subject: "TUN device \(device.name)", hint: "somebody deleted or renamed it")
         }
         try body(&netlink, index)
     }

@@ -57,7 +57,9 @@ final class GatewayRuntime: Sendable {
 
     /// Our IDr to a client that names none.
     var identity: IdentificationPayload {
-        guard settings.choosesIdentity, settings.profile.policy.signs, let entry = settings.certificates.own?.entries.first else { return settings.profile.identity }
+        guard settings.choosesIdentity, settings.profile.policy.signs, let entry = settings.certificates.own?.entries.first else {
+            return settings.profile.identity
+        }
         return entry.identity(wanted: nil) ?? settings.profile.identity
     }
 
