@@ -74,6 +74,9 @@ extension Gateway {
         }
         await parts.sessions.replaceGateways(placement.served)
         for engine in parts.engines { await engine.replaceGateways(placement.served) }
+        await parts.aaa.configure(plan.radius)
+        await parts.accounting.configure(plan.radius, nas: plan.nas, spool: plan.spool)
+        if let settings = plan.dynamicAuthorization?.settings { await parts.dynamicAuthorization?.configure(settings) }
         parts.door.notify(.limits(placement.served.mapValues(\.profile.policy)))
         if let time = plan.reassemblyTime, self.plan.reassemblyTime != nil {
             report += outerReassembly.apply(time, families: self.plan.families).map { text in

@@ -43,6 +43,7 @@ actor IKEEngine {
         /// What fragments of all shards' clients may take up before authentication (threats.md P5).
         let reassembly: ReassemblyBudget
         let certificateThreads: CertificateThreads
+        let aaa: AAA
     }
 
     init(shard: Int, of shardCount: Int, gateways: [IPAddress: GatewayRuntime], environment: Environment) {
