@@ -50,6 +50,7 @@ extension Sessions {
             accountingID: authorization?.acctSessionID ?? accountingIDs.next(local: local.address, remote: question.remote))
         sessions[id] = session
         byUser[user, default: []].insert(id)
+        byAccounting[session.accountingID] = id
         log.authenticated(session.subject, name: name, method: question.proof.name)
 
         let inherited = await replace(replaced, for: session, families: question.wish.families)
