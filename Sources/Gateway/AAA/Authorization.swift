@@ -152,7 +152,8 @@ final class Authorization: Sendable {
             return try accept.framedPool.map { name throws(AuthorizationRefusal) in .pool(try pool(name, gateway)) }
         case .ipv6:
             if let address = accept.framedIPv6Address { return .exact(address) }
-            if let prefix = accept.framedIPv6Prefix { return prefix.length == 128 ? .exact(prefix.address) : .within(prefix) }
+            if let host = accept.framedIPv6Host { return .exact(host) }
+            if let prefix = accept.framedIPv6Prefix { return .within(prefix) }
             return try accept.framedIPv6Pool.map { name throws(AuthorizationRefusal) in .pool(try pool(name, gateway)) }
         }
     }

@@ -129,10 +129,12 @@ extension Sessions {
     /// Sessions as RADIUS servers name them (features.md RAD-10).
     var described: [(id: UInt64, session: SessionDescription)] {
         all.filter { $0.teardown == nil }.map { session in
-            (
+            // Where no server was told an Acct-Session-Id, none can mean it (features.md AUTH-10)
+            let isKnown = session.authorization != nil || session.gateway.aaa.accounting != nil
+            return (
                 session.id,
                 SessionDescription(
-                    accountingID: session.accountingID, userName: session.accountedName, nasPortID: session.gateway.aaa.portID ?? "",
+                    accountingID: isKnown ? session.accountingID : nil, userName: session.accountedName, nasPortID: session.gateway.aaa.portID ?? "",
                     addresses: session.addresses, service: UInt32(exactly: session.gateway.serviceID))
             )
         }

@@ -21,7 +21,7 @@ extension Sessions {
         let id = sa.id
         guard !isStopping, sessions.count < Self.most else { return .refused("the gateway takes no more sessions") }
         let gateway = authorization?.gateway ?? gateway
-        if gateway.aaa.accounting != nil, let refusal = await accounting.refusal { return .refused(refusal) }
+        if authorization != nil, gateway.aaa.accounting != nil, let refusal = await accounting.refusal { return .refused(refusal) }
         let name = authorization.map { EscapedText.shown(String(decoding: $0.userName, as: UTF8.self)) } ?? question.peer.text
         let user = Self.user(question, authorization)
         let body = user + question.peer.body
@@ -50,6 +50,7 @@ extension Sessions {
             accountingID: authorization?.acctSessionID ?? accountingIDs.next(local: local.address, remote: question.remote))
         sessions[id] = session
         byUser[user, default: []].insert(id)
+        byAccounting[session.accountingID] = id
         log.authenticated(session.subject, name: name, method: question.proof.name)
 
         let inherited = await replace(replaced, for: session, families: question.wish.families)

@@ -43,7 +43,7 @@ struct Session: Sendable {
     var isEncapsulated = true
     var children: Set<UInt32> = []
     var established: Date?
-    var accountingID: String
+    let accountingID: String
     var limits = SessionLimits.Wanted()
     /// What RADIUS said of it last.
     var interimInterval: Duration?

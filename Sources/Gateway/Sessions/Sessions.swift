@@ -16,6 +16,8 @@ actor Sessions {
     var sessions: [UInt64: Session] = [:]
     /// By the authenticated name as it was sent: its text is cut and leaves the ID type out, so two names may share it.
     var byUser: [[UInt8]: Set<UInt64>] = [:]
+    /// By Acct-Session-Id: interim records ask for ten thousand sessions' counters.
+    var byAccounting: [String: UInt64] = [:]
     private var byTunnel: [TunnelID: UInt64] = [:]
     private var byChild: [UInt32: UInt64] = [:]
     let addresses: Addresses
@@ -139,9 +141,9 @@ actor Sessions {
         limit(session)
     }
 
-    /// Start: the tunnel is up (features.md RAD-7).
+    /// Start: the tunnel is up (features.md RAD-7). Of whom no RADIUS server was asked, none is told (AUTH-8, AUTH-10).
     private func beginAccounting(_ session: Session) {
-        guard let policy = session.gateway.aaa.accounting else { return }
+        guard session.authorization != nil, let policy = session.gateway.aaa.accounting else { return }
         let subject: AccountingSubject
         do throws(AccountingError) {
             subject = try AccountingSubject(
@@ -261,6 +263,7 @@ actor Sessions {
         if !routed.isEmpty { await routes.remove(routed, through: session.gateway.device) }
         for lease in leases.values { await addresses.release(lease) }
         sessions[id] = nil
+        if byAccounting[session.accountingID] == id { byAccounting[session.accountingID] = nil }
         byUser[session.user]?.remove(id)
         if byUser[session.user]?.isEmpty == true { byUser[session.user] = nil }
         limits.remove(id)
@@ -292,7 +295,7 @@ actor Sessions {
     func owner(of tunnel: TunnelID) -> Session? { byTunnel[tunnel].flatMap { sessions[$0] } }
     /// Counters of the session with this Acct-Session-Id, for an interim record.
     func counters(accounting id: String) -> AccountingCounters? {
-        guard let session = sessions.values.first(where: { $0.accountingID == id }), let tunnel = session.tunnel else { return nil }
+        guard let tunnel = byAccounting[id].flatMap({ sessions[$0] })?.tunnel else { return nil }
         return datapath.counters(tunnel: tunnel).map { AccountingCounters($0) }
     }
     func owner(of child: UInt32) -> Session? { byChild[child].flatMap { sessions[$0] } }
