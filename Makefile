@@ -14,7 +14,7 @@ TIMED = ^(DatapathTests|GatewayManagementTests|GatewayTests|LinuxIOTests|RoadWar
 run:
 	contrib/quickstart/run
 
-# gateway, two strongSwan clients and an inner host in network namespaces; cleans up after itself
+# gateway, FreeRADIUS, three strongSwan clients and an inner host in network namespaces; cleans up after itself
 demo:
 	contrib/quickstart/demo
 

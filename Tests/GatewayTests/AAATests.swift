@@ -150,8 +150,7 @@ struct AAATests {
     @Test("RAD-12, X-12: Access-Reject is the client's fault and its Reply-Message is told, escaped")
     func RAD_12_reject() async throws {
         let script = Self.conversation { request in
-            let said = RADIUSAttribute(.replyMessage, "go\naway")
-            return [request.reply(.accessReject, [RADIUSAttribute(.eapMessage, [4, 1, 0, 4]), said])]
+            [request.reply(.accessReject, [RADIUSAttribute(.eapMessage, [4, 1, 0, 4]), RADIUSAttribute(.replyMessage, "go\naway")])]
         }
         try await Self.with(method: "eap, own-auth-method: psk", script) { aaa, gateway, _ in
             let login = RADIUSGateway.login(1, gateway)
@@ -234,9 +233,11 @@ struct AAATests {
                 started += await withTaskGroup(of: Bool.self) { group in
                     for id in first..<first + 100 {
                         group.addTask {
-                            let login = RADIUSGateway.login(id, gateway, network: UInt32(id))
-                            if case .request = await aaa.relay(Self.identity("u\(id)"), login) { return true }
-                            return false
+                            if case .request = await aaa.relay(Self.identity("u\(id)"), RADIUSGateway.login(id, gateway, network: UInt32(id))) {
+                                true
+                            } else {
+                                false
+                            }
                         }
                     }
                     return await group.reduce(0) { $0 + ($1 ? 1 : 0) }

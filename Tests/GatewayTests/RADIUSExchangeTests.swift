@@ -138,9 +138,13 @@ struct RADIUSExchangeTests {
     func large() async throws {
         let full = [UInt8](repeating: 7, count: 253)
         try await ScriptedServer.with { request in
-            let classes = (0..<10).map { _ in RADIUSAttribute(.class, full) }
-            let states = (0..<15).map { _ in RADIUSAttribute(.proxyState, full) } + [RADIUSAttribute(.proxyState, Array(full.prefix(200)))]
-            return [request.reply(.accessAccept, request.name() == "classes" ? classes : states)]
+            [
+                request.name() == "classes"
+                    ? request.reply(.accessAccept, (0..<10).map { _ in RADIUSAttribute(.class, full) })
+                    : request.reply(
+                        .accessAccept,
+                        (0..<15).map { _ in RADIUSAttribute(.proxyState, full) } + [RADIUSAttribute(.proxyState, Array(full.prefix(200)))])
+            ]
         } _: { server in
             let exchange = Self.exchange([server.port])
             guard case .success(let classes) = await exchange.request(Self.draft("classes")),
@@ -149,7 +153,8 @@ struct RADIUSExchangeTests {
                 Issue.record("no reply")
                 return
             }
-            #expect(try AccessAccept(classes.packet).classes == [[UInt8]](repeating: full, count: 10))
+            let accept = try AccessAccept(classes.packet)
+            #expect(accept.classes == [[UInt8]](repeating: full, count: 10))
             #expect(states.packet.all(.proxyState).reduce(0) { $0 + $1.value.count } == 15 * 253 + 200)
             await exchange.stop()
         }

@@ -70,10 +70,9 @@ enum RADIUSGateway {
     ) throws -> Plan {
         try RADIUSDictionary.load()
         let (loaded, problems) = Configuration.load(text: text(ports: ports, method: method, pool: pool, gateway: gateway), file: "test.yaml")
-        #expect(problems.filter { $0.severity == .error }.map { "\($0)" } == [])
+        #expect(problems.filter { $0.severity == .error }.map(\.description) == [])
         var configuration = try #require(loaded)
-        let unread = configuration.resolveSecrets().filter { $0.severity == .error }
-        #expect(unread.isEmpty)
+        #expect(configuration.resolveSecrets().filter { $0.severity == .error }.isEmpty)
         return try Plan(configuration, CertificateInventory(configuration))
     }
 

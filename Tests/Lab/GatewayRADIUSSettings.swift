@@ -8,6 +8,8 @@ package struct GatewayRADIUSSettings: Sendable {
         package var secret = FreeRADIUSSettings.secret
         package var acceptsCoA = true
         package var requiresMessageAuthenticator = true
+        /// nil: 1813
+        package var accountingPort: Int?
         package init(_ name: String, address: String) { (self.name, self.address) = (name, address) }
     }
 
@@ -42,6 +44,7 @@ package struct GatewayRADIUSSettings: Sendable {
         var text = "system: { name: \(Self.nasIdentifier) }\nrouter:\n  radius-server:\n"
         for server in servers {
             text += "    \(server.name): { address: \"\(server.address)\", secret: \"\(server.secret)\", accept-coa: \(server.acceptsCoA), "
+            if let port = server.accountingPort { text += "accounting-port: \(port), " }
             text += "require-message-authenticator: \(server.requiresMessageAuthenticator) }\n"
         }
         let names = servers.map(\.name).joined(separator: ", ")

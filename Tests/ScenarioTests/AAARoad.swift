@@ -30,7 +30,7 @@ struct AAARoad {
     }
 
     static func build(
-        _ scenario: Scenario, clients: Int = 1, ipv6: Bool = false, _ users: FreeRADIUSSettings.User...,
+        _ scenario: Scenario, clients: Int = 1, ipv6: Bool = false, folder: String? = nil, _ users: FreeRADIUSSettings.User...,
         gateway adapt: (inout GatewaySettings) throws -> Void = { _ in }, server change: (inout FreeRADIUSSettings) throws -> Void = { _ in }
     ) async throws -> AAARoad {
         let network = try await RoadNetwork.build(scenario, clients: clients, ipv6: ipv6)
@@ -47,7 +47,7 @@ struct AAARoad {
         let server = try await FreeRADIUS.start(scenario, in: network.host, radius)
         var settings = try settings(authority)
         try adapt(&settings)
-        let gateway = try await GatewayProcess.start(scenario, in: network.gateway, settings)
+        let gateway = try await GatewayProcess.start(scenario, in: network.gateway, settings, folder: folder)
         return AAARoad(road: Road(scenario: scenario, network: network, gateway: gateway), server: server, authority: authority)
     }
 

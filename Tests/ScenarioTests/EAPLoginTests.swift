@@ -218,6 +218,27 @@ struct EAPLoginTests {
         }
     }
 
+    @Test("AUTH-8: auto-eap: EAP clients are asked of RADIUS and accounted for, a PSK client on the same gateway is neither")
+    func auth_8_auto() async throws {
+        try await Scenario.run { scenario in
+            let aaa = try await AAARoad.build(scenario, clients: 2, Self.alice) {
+                $0.authentication = ["auth-method: auto-eap", "own-auth-method: cert", "auto-eap-method: psk", "own-auto-eap-method: cert"]
+            }
+            let clients = [
+                try await aaa.client(1, "alice"), try await aaa.client(2, withoutEAP: "bob.test", byCertificate: false),
+            ]
+            for client in clients {
+                try await client.connect()
+                #expect(try await aaa.road.reachesHost(client))
+            }
+            #expect(Set(try await aaa.gateway.waitForSessions(2).map(\.name)) == ["alice", "bob.test"])
+            for client in clients { try await client.terminate() }
+            let records = try await aaa.server.waitForAccounting { !$0.of("Stop").isEmpty }
+            #expect(records.map(\.userName).filter { $0 != nil } == ["alice", "alice"])
+            #expect(try aaa.server.exchanges("Access-Request").allSatisfy { $0["User-Name"] == "alice" })
+        }
+    }
+
     @Test("RFC 3579 section 3.1, RFC 7383: EAP packets of 2,500 octets travel in ten EAP-Messages and in fragments of IKE, both ways")
     func largeEAP() async throws {
         try await Scenario.run { scenario in

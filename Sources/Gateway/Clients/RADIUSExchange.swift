@@ -36,6 +36,8 @@ actor RADIUSExchange {
     private var isStopped = false
     /// Another took its place: it ends with its last request.
     private var isRetired = false
+    /// Whoever sends forged replies must not fill the log; the metrics and `ipsec-gwctl radius` count all of them.
+    private let droppedLines = LogBudget(perSecond: 1, burst: 20)
 
     /// Datagrams that wait to be looked at; a flood beyond it is a flood that the servers' answers get lost in anyway.
     private static let mostEvents = 8192
@@ -136,8 +138,11 @@ actor RADIUSExchange {
                 logger.warning("RADIUS server \(name) does not answer and is left alone for a while", metadata: fields(name, "radius-server-down"))
             }
         case .dropped(let reason, let server):
+            guard let suppressed = droppedLines.take(at: .now) else { return }
             let advice = reason == .missingMessageAuthenticator ? "; have it send one, or set require-message-authenticator: false" : ""
-            logger.info("a reply of RADIUS server \(server) is dropped: \(reason)\(advice)", metadata: fields(server, "radius-reply-dropped"))
+            var fields = fields(server, "radius-reply-dropped")
+            if suppressed > 0 { fields["suppressed"] = "\(suppressed)" }
+            logger.info("a reply of RADIUS server \(server) is dropped: \(reason)\(advice)", metadata: fields)
         }
     }
 

@@ -56,6 +56,7 @@ extension Gateway {
         let plan: Plan
         do throws(StartupError) {
             plan = try Plan(next, certificates)
+            if !plan.radius.isEmpty { try Startup.loadDictionary() }
         } catch {
             report.append(ReloadProblem(severity: .error, file: next.file, line: 1, column: 1, key: "", message: error.description))
             return ReloadAnswer(applied: false, problems: report, needRestart: [])

@@ -33,6 +33,10 @@ enum LoginCredentials {
             guard policy.method.hasEAP else {
                 return refused("it asks for EAP, and gateway \(gateway.name) takes \(gateway.accepted); set the client to that")
             }
+            guard gateway.aaa.authentication != nil else {
+                return refused(
+                    "it asks for EAP, and gateway \(gateway.name) has no radius authentication-policy; give it one, or the client a certificate")
+            }
             switch policy.own {
             case .psk: return .success(Branch(peer: .eap, own: .sharedKey))
             case .certificate, .symmetric: return .success(Branch(peer: .eap, own: .certificate))
@@ -108,7 +112,8 @@ extension GatewayRuntime {
     fileprivate var accepted: String {
         let policy = settings.profile.policy
         let ways = [
-            (policy.acceptsPSK, "a pre-shared key"), (policy.acceptsCertificate, "a certificate"), (policy.authentication.method.hasEAP, "EAP"),
+            (policy.acceptsPSK, "a pre-shared key"), (policy.acceptsCertificate, "a certificate"),
+            (policy.authentication.method.hasEAP && settings.aaa.authentication != nil, "EAP"),
         ]
         return ways.filter(\.0).map(\.1).joined(separator: " or ")
     }

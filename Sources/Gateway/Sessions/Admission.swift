@@ -21,7 +21,7 @@ extension Sessions {
         let id = sa.id
         guard !isStopping, sessions.count < Self.most else { return .refused("the gateway takes no more sessions") }
         let gateway = authorization?.gateway ?? gateway
-        if gateway.aaa.accounting != nil, let refusal = await accounting.refusal { return .refused(refusal) }
+        if authorization != nil, gateway.aaa.accounting != nil, let refusal = await accounting.refusal { return .refused(refusal) }
         let name = authorization.map { EscapedText.shown(String(decoding: $0.userName, as: UTF8.self)) } ?? question.peer.text
         let user = Self.user(question, authorization)
         let body = user + question.peer.body

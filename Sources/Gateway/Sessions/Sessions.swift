@@ -141,9 +141,9 @@ actor Sessions {
         limit(session)
     }
 
-    /// Start: the tunnel is up (features.md RAD-7).
+    /// Start: the tunnel is up (features.md RAD-7). Of whom no RADIUS server was asked, none is told (AUTH-8, AUTH-10).
     private func beginAccounting(_ session: Session) {
-        guard let policy = session.gateway.aaa.accounting else { return }
+        guard session.authorization != nil, let policy = session.gateway.aaa.accounting else { return }
         let subject: AccountingSubject
         do throws(AccountingError) {
             subject = try AccountingSubject(
