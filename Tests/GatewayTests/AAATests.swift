@@ -28,11 +28,11 @@ struct AAATests {
 
     /// A gateway whose server answers by a script.
     private static func with(
-        method: String, gateway: String = "", _ script: @escaping ScriptedServer.Script,
+        method: String, _ script: @escaping ScriptedServer.Script,
         _ body: (AAA, GatewayRuntime, ScriptedServer) async throws -> Void
     ) async throws {
         try await ScriptedServer.with(script) { server in
-            let plan = try RADIUSGateway.plan(ports: [server.port], method: method, gateway: gateway)
+            let plan = try RADIUSGateway.plan(ports: [server.port], method: method)
             let aaa = await Self.aaa(plan)
             try await body(aaa, try RADIUSGateway.runtime(plan), server)
             await aaa.stop()

@@ -64,9 +64,9 @@ final class ScriptedServer: Sendable {
     }
 
     /// Runs while `body` does. What `strange` makes goes out before the answers, from another port.
-    static func with<Result: Sendable>(
-        _ script: @escaping Script, strange: @escaping Script = { _ in [] }, _ body: (ScriptedServer) async throws -> Result
-    ) async throws -> Result {
+    static func with(
+        _ script: @escaping Script, strange: @escaping Script = { _ in [] }, _ body: (ScriptedServer) async throws -> Void
+    ) async throws {
         try RADIUSDictionary.load()
         let box = Box()
         let group = MultiThreadedEventLoopGroup.singleton
@@ -93,7 +93,7 @@ final class ScriptedServer: Sendable {
             channel.close(promise: nil)
             stranger.close(promise: nil)
         }
-        return try await body(server)
+        try await body(server)
     }
 
     private func take(_ octets: [UInt8], _ from: SocketAddress) -> Request? {

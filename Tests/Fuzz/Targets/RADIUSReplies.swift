@@ -88,7 +88,9 @@ enum RADIUSReplies {
             given[type, default: []].append(key)
         }
         // What cannot be hidden is never sent.
-        guard let octets = try? RADIUSPacket(.accessAccept, identifier: 9, attributes: attributes).encode(secret: secret, request: request) else { return }
+        guard let octets = try? RADIUSPacket(.accessAccept, identifier: 9, attributes: attributes).encode(secret: secret, request: request) else {
+            return
+        }
         let (receive, send) = (given[.msMPPERecvKey] ?? [], given[.msMPPESendKey] ?? [])
         let isWhole = receive.count == 1 && send.count == 1 && (receive + send).allSatisfy { (16...32).contains($0.count) }
         guard let packet = decode(octets, request) else {
@@ -115,8 +117,9 @@ enum RADIUSReplies {
         let isRelayed = (try? conversation.next([2, 1, 0, 6, method, 0])) != nil
         expect(isRelayed == (method == 13 || method == 26), "EAP type \(method) is \(isRelayed ? "" : "not ")relayed")
         guard isRelayed, let packet = decode(signed(.accessAccept, attributes, request), request) else { return }
-        guard case .accepted(_, let eap, let keys) = conversation.read(
-            RADIUSReply(packet: packet, server: "a", requestAuthenticator: request, roundTrip: .zero))
+        guard
+            case .accepted(_, let eap, let keys) = conversation.read(
+                RADIUSReply(packet: packet, server: "a", requestAuthenticator: request, roundTrip: .zero))
         else { return }
         expect(keys != nil && packet.keys != nil, "accepted without the method's keys")
         expect(eap.first == 3 && eap.count == 4, "an EAP-Success that is none")
