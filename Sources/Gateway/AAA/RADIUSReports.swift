@@ -1,3 +1,4 @@
+import AddressAssignment
 import FoundationEssentials
 import IKE
 package import ManagementAPI
