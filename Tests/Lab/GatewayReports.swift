@@ -32,6 +32,7 @@ package struct GatewaySession: Decodable, Sendable {
         package let pfsGroup: String?
         package let algorithms: [String]
         package let replayWindow: Int?
+        package let netmask: String?
         package let dns: [String]
         package let routes: [String]
     }

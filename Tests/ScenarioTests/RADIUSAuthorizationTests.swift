@@ -181,6 +181,41 @@ struct RADIUSAuthorizationTests {
         }
     }
 
+    @Test("RAD-5, V6-3: a Framed-IPv6-Prefix that leaves the host part to us, or to Framed-Interface-Id; Framed-IP-Netmask; two IPv6 DNS servers")
+    func v6_3_prefix() async throws {
+        try await Scenario.run { scenario in
+            let aaa = try await AAARoad.build(
+                scenario, clients: 2, ipv6: true,
+                .init(
+                    "alice", password: Self.password, "Framed-IP-Address = 10.99.0.77", "Framed-IP-Netmask = 255.255.255.0",
+                    "Framed-IPv6-Prefix = 2001:db8:99::/64", "Framed-Interface-Id = 0:0:0:4242", "Alc-Ipv6-Primary-Dns = 2001:db8:20::53",
+                    "Alc-Ipv6-Secondary-Dns = 2001:db8:20::54"),
+                .init("bob", password: Self.password, "Framed-IP-Address = 10.99.0.78", "Framed-IPv6-Prefix = 2001:db8:99:0:8000::/65")
+            ) {
+                $0.assignsIPv4 = false
+                $0.hasIPv6Interface = true
+            }
+            func connect(_ number: Int, _ name: String) async throws -> Charon {
+                let client = try await aaa.client(number, name) {
+                    $0.virtualAddresses = ["0.0.0.0", "::"]
+                    $0.remoteSelectors = [RoadNetwork.lan, RoadNetwork.lan6]
+                }
+                try await client.connect()
+                #expect(try await aaa.road.reachesHost6(client))
+                return client
+            }
+            _ = try await connect(1, "alice")
+            let alice = try await aaa.session(named: "alice")
+            #expect(alice.innerAddresses == ["10.99.0.77", "2001:db8:99::4242"])
+            #expect(alice.authorization?.netmask == "255.255.255.0" && alice.authorization?.dns == ["2001:db8:20::53", "2001:db8:20::54"])
+            _ = try await connect(2, "bob")
+            let bob = try await aaa.session(named: "bob")
+            let parts = bob.innerAddresses.last?.split(separator: ":", omittingEmptySubsequences: false) ?? []
+            #expect(bob.innerAddresses.count == 2 && parts.prefix(4) == ["2001", "db8", "99", "0"], "\(bob.innerAddresses)")
+            #expect(parts.count > 4 && UInt16(parts[4], radix: 16) ?? 0 >= 0x8000, "the bit of the prefix that is ours stays")
+        }
+    }
+
     @Test("ADDR-2, ADDR-3: a pool of ours suppresses Framed-IP-Address; the rest is honoured, and accounting says what was assigned")
     func addr_3_suppressed() async throws {
         try await Scenario.run { scenario in

@@ -1,3 +1,4 @@
+import AddressAssignment
 import FoundationEssentials
 import IKE
 package import ManagementAPI
@@ -43,6 +44,9 @@ extension AuthorizationReport {
             filter: accept.filterID, portLimit: accept.portLimit.map(Int.init), lifetimeSeconds: Self.seconds(accept.saLifetime),
             pfsGroup: accept.pfsGroup.map { AlgorithmNames.keyExchange($0) },
             algorithms: Array(Set(transforms.flatMap { AlgorithmNames.names(of: $0) })).sorted(), replayWindow: accept.replayWindow,
+            netmask: session.leases[.ipv4].flatMap { lease in
+                accept.framedIPNetmask.flatMap { IPPrefix(lease.address, length: $0)?.netmask.description }
+            },
             dns: (authorization.dns ?? []).map(\.description), routes: authorization.terms.clientNetworks.map(\.description))
     }
 

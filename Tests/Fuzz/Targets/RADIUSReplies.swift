@@ -1,4 +1,5 @@
 import COpenSSL
+import GatewayCrypto
 import RADIUS
 import Wire
 
@@ -84,6 +85,7 @@ enum RADIUSReplies {
         for _ in 0..<script.choice(5) {
             let type = script.octet() & 1 == 0 ? RADIUSAttributeType.msMPPERecvKey : .msMPPESendKey
             let key = script.octets(script.choice(64))
+            if key.isEmpty { continue }  // of which the library sends nothing
             attributes.append(RADIUSAttribute(type, key))
             given[type, default: []].append(key)
         }
@@ -98,13 +100,13 @@ enum RADIUSReplies {
             return
         }
         guard let keys = packet.keys else {
-            expect(given.isEmpty, "keys are passed over")
+            expect(!isWhole, "good keys are passed over")
             return
         }
         expect(isWhole, "keys of no use are taken")
         let master = keys.masterSessionKey()
-        let expected = receive.joined() + send.joined()
-        expect(master.exposed() == Array(expected) + [UInt8](repeating: 0, count: 64 - expected.count), "another master session key")
+        let expected = Array(receive.joined()) + Array(send.joined())
+        expect(master.exposed() == expected + [UInt8](repeating: 0, count: 64 - expected.count), "another master session key")
     }
 
     /// Any Access-Accept, rightly signed, in the middle of a conversation of a method that derives keys, or of one that does not.
