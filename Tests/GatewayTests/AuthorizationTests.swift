@@ -22,7 +22,8 @@ struct AuthorizationTests {
         var accept = AccessAccept()
         try change(&accept)
         return try Authorization(
-            accept, server: "aaa0", userName: Array("alice".utf8), acctSessionID: "s", gateway: gateway ?? self.gateway)
+            accept, server: "aaa0", userName: Array("alice".utf8), acctSessionID: "s", gateway: gateway ?? self.gateway,
+            remote: IPAddress(v4: 0xcb00_7109))
     }
 
     private func refusal(_ gateway: GatewayRuntime? = nil, _ change: (inout AccessAccept) -> Void) -> AuthorizationRefusal? {
@@ -119,6 +120,18 @@ struct AuthorizationTests {
         let many = (0...most).map { IPPrefix(host: IPAddress(v4: 0x0a07_0000 | UInt32($0))) }
         #expect(refusal { $0.routes = many }?.cause.contains("more than \(most)") == true)
         #expect(refusal { $0.routes = many.dropLast() } == nil)
+    }
+
+    @Test("X-3: a network behind the client that holds its outer address, or the gateway's, is refused: its route would lead ESP into the tunnel")
+    func X_3_networkAroundTheTunnel() throws {
+        let everything = try #require(IPPrefix(IPAddress(v4: 0), length: 0))
+        let around = try #require(IPPrefix(IPAddress(v4: 0xcb00_7100), length: 24))
+        let own = IPPrefix(host: gateway.address)
+        for network in [everything, around, own] {
+            #expect(refusal { $0.routes = [network] }?.cause.contains("\(network)") == true, "\(network)")
+        }
+        let beside = try #require(IPPrefix(IPAddress(v4: 0xcb00_7200), length: 24))
+        #expect(try authorize { $0.routes = [beside] }.terms.clientNetworks == [beside])
     }
 
     @Test("ADDR-2: where RADIUS assigns, Framed-IP-Address and Framed-Pool say what; the client's choice and ours are the pool's")

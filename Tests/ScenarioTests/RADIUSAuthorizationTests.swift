@@ -131,6 +131,12 @@ struct RADIUSAuthorizationTests {
             #expect(try await Ping.run(from: aaa.host, to: "10.97.0.77", count: 1, size: 1300, fragmentation: .forbidden).isComplete)
             #expect(try await !Ping.run(from: aaa.host, to: "10.97.0.77", count: 1, size: 1320, fragmentation: .forbidden).isAnswered)
             #expect(try await aaa.gateway.ctl("sessions", session.id).required().contains("office"))
+            // PFS: the next Child SA has a key exchange of the group that the server named
+            _ = try await client.swanctl(["--rekey", "--child", "net"])
+            #expect(
+                try await becomesTrue(within: .seconds(10)) {
+                    try await client.sas().first?.children.contains { $0.fields["dh-group"] == "MODP_2048" } == true
+                })
         }
     }
 
@@ -139,6 +145,7 @@ struct RADIUSAuthorizationTests {
         arguments: [
             "Alc-IPsec-Serv-Id = 99", "Alc-IPsec-Interface = \"nowhere\"", "Alc-IPsec-Tunnel-Template-Id = 99", "Alc-IPsec-SA-Encr-Algorithm = 200",
             "Filter-Id = \"unheard\"", "Framed-IP-Address = 224.0.0.1",
+            "Framed-Route = \"198.51.101.0/24 0.0.0.0 1\"",
         ])
     func rad_5_refused(_ attribute: String) async throws {
         try await Scenario.run { scenario in

@@ -240,7 +240,7 @@ actor AAA {
                 try Authorization(
                     accepted.accept, server: accepted.server,
                     userName: AccountingSubject.userName(accepted: accepted.accept.userName, eapIdentity: accepted.identity, idi: accepted.identity),
-                    acctSessionID: accepted.acctSessionID, gateway: login.gateway))
+                    acctSessionID: accepted.acctSessionID, gateway: login.gateway, remote: login.remote.address))
         } catch {
             return .refused(error, isRejection: false)
         }

@@ -19,11 +19,13 @@ actor Accounting {
     private var exchanges: [String: RADIUSExchange] = [:]
     private var queue: AccountingQueue?
     private var sample: (@Sendable (String) async -> AccountingCounters?)?
-    private var timer: (at: Instant, task: Task<Void, Never>)?
+    private var timer = DeadlineTimer()
     private var finished: [CheckedContinuation<Int, Never>] = []
     /// As of the last commit.
     private var spool: SpoolState?
     private var isStoreFailing = false
+    /// What the operator heard last of the spool.
+    private var announced = SpoolLevel.normal
 
     /// How long a clean stop waits for the last records; what is left goes with the next start.
     static let farewell = Duration.seconds(3)
@@ -109,7 +111,7 @@ actor Accounting {
                 "\(undelivered) accounting records are not delivered; they stay in the spool for the next start",
                 metadata: ["event": "accounting-left"])
         }
-        timer?.task.cancel()
+        timer.cancel()
         for exchange in exchanges.values { await exchange.stop() }
     }
 
@@ -177,28 +179,23 @@ actor Accounting {
     }
 
     private func arm() {
-        guard let next = queue?.nextDeadline else { return }
-        if let timer, timer.at <= next { return }
-        timer?.task.cancel()
-        timer = (
-            next,
-            Task { [weak self] in
-                try? await Task.sleep(for: max(.milliseconds(1), next - MonotonicClock.now))
-                if !Task.isCancelled { await self?.strike() }
-            }
-        )
+        timer.arm(queue?.nextDeadline) { [weak self] in await self?.strike() }
     }
 
     private func strike() {
-        timer = nil
+        timer.struck()
         feed(.deadline)
     }
 
     // MARK: What the operator hears
 
     private func announce(_ level: SpoolLevel) {
+        defer { announced = level }
         switch level {
         case .normal: logger.notice("the accounting spool has room again", metadata: ["event": "accounting-spool-normal"])
+        case .high where announced == .full:
+            logger.notice(
+                "the accounting spool is full no more; it is still over 75 % full", metadata: ["event": "accounting-spool-high"])
         case .high:
             logger.warning(
                 "the accounting spool is over 80 % full: look at the RADIUS accounting servers (ipsec-gwctl radius)",

@@ -37,7 +37,7 @@ final class Authorization: Sendable {
 
     /// Throws where the server names what the configuration does not have.
     init(
-        _ accept: AccessAccept, server: String, userName: [UInt8], acctSessionID: String, gateway: GatewayRuntime
+        _ accept: AccessAccept, server: String, userName: [UInt8], acctSessionID: String, gateway: GatewayRuntime, remote: IPAddress
     ) throws(AuthorizationRefusal) {
         var settings = gateway.settings
         try Self.move(&settings, accept)
@@ -47,7 +47,7 @@ final class Authorization: Sendable {
         for family in [AddressFamily.ipv4, .ipv6] {
             addresses[family] = try Self.address(family, accept, gateway)
         }
-        terms = try Self.terms(accept, transforms: transforms, gateway)
+        terms = try Self.terms(accept, transforms: transforms, gateway, remote)
         self.accept = accept
         self.server = server
         self.userName = userName
@@ -97,7 +97,7 @@ final class Authorization: Sendable {
     }
 
     private static func terms(
-        _ accept: AccessAccept, transforms: [IPsecTransform]?, _ gateway: GatewayRuntime
+        _ accept: AccessAccept, transforms: [IPsecTransform]?, _ gateway: GatewayRuntime, _ remote: IPAddress
     ) throws(AuthorizationRefusal) -> ChildTerms {
         var terms = ChildTerms()
         terms.transforms = transforms
@@ -118,6 +118,10 @@ final class Authorization: Sendable {
         guard terms.clientNetworks.count <= ChildTerms.mostClientNetworks else {
             throw AuthorizationRefusal(
                 cause: "the RADIUS server gives \(terms.clientNetworks.count) networks behind the client, more than \(ChildTerms.mostClientNetworks)")
+        }
+        // A route to it would lead the client's own ESP, or ours, into the tunnel.
+        if let network = terms.clientNetworks.first(where: { $0.contains(remote) || $0.contains(gateway.address) }) {
+            throw AuthorizationRefusal(cause: "the RADIUS server gives it the network \(network), which holds its own outer address or the gateway's")
         }
         terms.sessionLifetime = accept.sessionTimeout
         return terms

@@ -15,10 +15,9 @@ actor RADIUSExchange {
         case open(DatagramSocket)
     }
 
-    private enum Event: Sendable {
-        case datagram([UInt8], RADIUSClient.SocketID)
-        case opened(DatagramSocket, RADIUSClient.SocketID)
-        case failed(RADIUSClient.SocketID)
+    private struct Datagram: Sendable {
+        let octets: [UInt8]
+        let socket: RADIUSClient.SocketID
     }
 
     nonisolated let policy: String
@@ -29,9 +28,9 @@ actor RADIUSExchange {
     private var sockets: [RADIUSClient.SocketID: Socket] = [:]
     private var waiting: [RADIUSClient.TransactionID: CheckedContinuation<Answer, Never>] = [:]
     private var last: UInt64 = 0
-    private var timer: (at: Instant, task: Task<Void, Never>)?
-    private let events: AsyncStream<Event>
-    private let post: AsyncStream<Event>.Continuation
+    private var timer = DeadlineTimer()
+    private let datagrams: AsyncStream<Datagram>
+    private let post: AsyncStream<Datagram>.Continuation
     private var reader: Task<Void, Never>?
     private var isStopped = false
     /// Another took its place: it ends with its last request.
@@ -40,7 +39,7 @@ actor RADIUSExchange {
     private let droppedLines = LogBudget(perSecond: 1, burst: 20)
 
     /// Datagrams that wait to be looked at; a flood beyond it is a flood that the servers' answers get lost in anyway.
-    private static let mostEvents = 8192
+    private static let mostDatagrams = 8192
 
     init(
         _ policy: String, _ settings: RADIUSServerPolicySettings, kind: RADIUSClient.Kind, group: any EventLoopGroup, entropy: any Entropy,
@@ -51,7 +50,7 @@ actor RADIUSExchange {
         self.group = group
         self.logger = logger
         client = RADIUSClient(settings, kind: kind, entropy: entropy)
-        (events, post) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Self.mostEvents))
+        (datagrams, post) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(Self.mostDatagrams))
     }
 
     var statistics: [RADIUSServerStatistics] { client.statistics }
@@ -80,7 +79,7 @@ actor RADIUSExchange {
         isStopped = true
         post.finish()
         reader?.cancel()
-        timer?.task.cancel()
+        timer.cancel()
         for case .open(let socket) in sockets.values { socket.close() }
         sockets = [:]
         for continuation in waiting.values { continuation.resume(returning: .failure(.noServer)) }
@@ -89,25 +88,9 @@ actor RADIUSExchange {
 
     private func begin() {
         guard reader == nil else { return }
-        let events = events
+        let datagrams = datagrams
         reader = Task { [weak self] in
-            for await event in events { await self?.take(event) }
-        }
-    }
-
-    private func take(_ event: Event) {
-        switch event {
-        case .datagram(let octets, let socket): feed(.datagram(octets, socket: socket))
-        case .failed(let socket):
-            sockets[socket] = nil
-            feed(.socketFailed(socket))
-        case .opened(let opened, let id):
-            guard case .opening(let octets)? = sockets[id] else {
-                opened.close()
-                return
-            }
-            sockets[id] = .open(opened)
-            for one in octets { opened.send(one) }
+            for await one in datagrams { await self?.feed(.datagram(one.octets, socket: one.socket)) }
         }
     }
 
@@ -156,30 +139,28 @@ actor RADIUSExchange {
         Task {
             do {
                 // An error that the kernel reports (nobody listens there now) is not the socket's end: the server may be starting anew.
-                let socket = try await DatagramSocket.connect(
-                    to: server, group: group, receive: { post.yield(.datagram($0, id)) }, failed: {})
-                if case .terminated = post.yield(.opened(socket, id)) { socket.close() }
+                opened(
+                    try await DatagramSocket.connect(
+                        to: server, group: group, receive: { post.yield(Datagram(octets: $0, socket: id)) }, failed: {}), id)
             } catch {
-                post.yield(.failed(id))
+                sockets[id] = nil
+                if !isStopped { feed(.socketFailed(id)) }
             }
         }
     }
 
+    private func opened(_ socket: DatagramSocket, _ id: RADIUSClient.SocketID) {
+        guard case .opening(let octets)? = sockets[id] else { return socket.close() }
+        sockets[id] = .open(socket)
+        for one in octets { socket.send(one) }
+    }
+
     private func arm() {
-        guard let next = client.nextDeadline else { return }
-        if let timer, timer.at <= next { return }
-        timer?.task.cancel()
-        timer = (
-            next,
-            Task { [weak self] in
-                try? await Task.sleep(for: max(.milliseconds(1), next - MonotonicClock.now))
-                if !Task.isCancelled { await self?.strike() }
-            }
-        )
+        timer.arm(client.nextDeadline) { [weak self] in await self?.strike() }
     }
 
     private func strike() {
-        timer = nil
+        timer.struck()
         feed(.deadline)
     }
 }

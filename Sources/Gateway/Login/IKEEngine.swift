@@ -24,7 +24,7 @@ actor IKEEngine {
     var owners: [IKESPI: UInt64] = [:]
     var initiations: [InitiationKey: UInt64] = [:]
     var due = Heap<Due>()
-    var timer: (at: Instant, task: Task<Void, Never>)?
+    var timer = DeadlineTimer()
     private(set) var counts: [String: UInt64] = [:]
     /// Error notifies to strangers.
     var errors = ErrorLimit(at: MonotonicClock.now)

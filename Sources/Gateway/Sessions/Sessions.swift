@@ -30,7 +30,7 @@ actor Sessions {
     private(set) var isStopping = false
     private var noting: Task<Void, Never>?
     private var limits = SessionLimits()
-    private var limitTimer: (at: Instant, task: Task<Void, Never>)?
+    private var limitTimer = DeadlineTimer()
 
     /// Sessions at once (threats.md: every table has a cap).
     static let most = 1 << 18
@@ -200,20 +200,11 @@ actor Sessions {
     }
 
     private func armLimits() {
-        guard let next = limits.next else { return }
-        if let limitTimer, limitTimer.at <= next { return }
-        limitTimer?.task.cancel()
-        limitTimer = (
-            next,
-            Task { [weak self] in
-                try? await Task.sleep(for: max(.milliseconds(1), next - MonotonicClock.now))
-                if !Task.isCancelled { await self?.strikeLimits() }
-            }
-        )
+        limitTimer.arm(limits.next) { [weak self] in await self?.strikeLimits() }
     }
 
     private func strikeLimits() async {
-        limitTimer = nil
+        limitTimer.struck()
         let over = limits.due(at: MonotonicClock.now) { traffic($0) }
         armLimits()
         for (id, reason) in over {
@@ -282,7 +273,7 @@ actor Sessions {
     func settle() async {
         for id in Array(sessions.keys) { await end(id, .shutdown) }
         await noting?.value
-        limitTimer?.task.cancel()
+        limitTimer.cancel()
     }
 
     /// No further sessions: the daemon stops.
