@@ -66,7 +66,7 @@ package struct TUNDevice: ~Copyable, Sendable {
         return TUNPort(file, name, offloads)
     }
 
-    static var noSuchDevice: Int32 { ENODEV }
+    package static var noSuchDevice: Int32 { ENODEV }
 
     private static func isName(_ name: String) -> Bool {
         let octets = name.utf8
