@@ -6,10 +6,12 @@ struct LoadProgram: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ipsec-load",
         abstract: "Plays IKEv2 road warriors against a gateway of your own.",
-        subcommands: [Connect.self, Setup.self])
+        subcommands: [Connect.self, Setup.self, Hold.self, Traffic.self, Reflect.self, Flood.self])
 
     static func main() {
-        main(Arguments.ordered(Array(CommandLine.arguments.dropFirst()), commands: ["connect", "setup", "help"]))
+        main(
+            Arguments.ordered(
+                Array(CommandLine.arguments.dropFirst()), commands: ["connect", "setup", "hold", "traffic", "reflect", "flood", "help"]))
     }
 }
 
@@ -17,7 +19,8 @@ struct LoadProgram: ParsableCommand {
 enum Arguments {
     /// Options that take no value.
     private static let flags: Set<String> = [
-        "--json", "--yes-this-is-my-gateway", "--native-esp", "--pss", "--no-rfc7427", "--eap-only", "--initial-contact", "--help", "-h",
+        "--json", "--progress", "--reconnect", "--yes-this-is-my-gateway", "--native-esp", "--pss", "--no-rfc7427", "--eap-only", "--initial-contact",
+        "--help", "-h",
         "--version",
     ]
 

@@ -1,3 +1,4 @@
+import ArgumentParser
 import Glibc
 import Wire
 
@@ -22,6 +23,13 @@ enum Safety {
         objection(
             target: target, ownNamespace: inode("/proc/self/ns/net"), hostNamespace: inode("/proc/1/ns/net"),
             confirmed: confirmed)
+    }
+
+    /// Ends the program with the reason where there is one.
+    static func check(target: IPAddress, confirmed: Bool) throws {
+        guard let objection = objection(target: target, confirmed: confirmed) else { return }
+        report("ipsec-load: " + objection)
+        throw ExitCode(1)
     }
 
     /// The inode of a namespace; nil when it cannot be seen.
