@@ -9,19 +9,20 @@ struct Pace {
     /// Due and not done in time: what cannot be done at the rate is left out rather than done in a burst.
     private(set) var skipped = 0
 
-    /// Seconds that may be made up for.
-    static let longestBurst = 0.05
+    /// Seconds that may be made up for, where another process had the processor.
+    private let longestBurst: Double
 
-    init(rate: Double, from begin: Instant) {
+    init(rate: Double, from begin: Instant, longestBurst: Double = 0.05) {
         self.rate = rate
         self.begin = begin
+        self.longestBurst = longestBurst
     }
 
     /// Takes those that are due now, up to a number.
     mutating func take(at now: Instant, atMost limit: Int) -> Int {
         guard rate > 0, now >= begin else { return 0 }
         var due = Int(Time.seconds(now - begin) * rate) + 1 - taken
-        let most = max(Int(rate * Self.longestBurst), 1)
+        let most = max(Int(rate * longestBurst), 1)
         if due > most {
             skipped += due - most
             taken += due - most

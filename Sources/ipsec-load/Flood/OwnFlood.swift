@@ -53,7 +53,7 @@ struct OwnFlood: ~Copyable {
     mutating func run(_ book: inout FloodBook, for length: Duration) throws(SystemError) {
         let began = MonotonicClock.now
         let end = began + length
-        var pace = Pace(rate: book.rate, from: began)
+        var pace = Pace(rate: book.rate, from: began, longestBurst: 0.2)
         while !StopSignal.isRaised {
             let now = MonotonicClock.now
             if now >= end { break }
