@@ -19,9 +19,10 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
     /// Throws `.unsupported` or `.badLength` as the cipher does.
     package init(
         spi: UInt32, suite: ESPSuite, encryptionKey: borrowing SecretOctets, integrityKey: borrowing SecretOctets,
-        entropy: any Entropy, maximumRecords: UInt64 = 1 << 32, startingAfter: UInt64 = 0
+        entropy: any Entropy, maximumRecords: UInt64 = 1 << 32, startingAfter: UInt64 = 0, engine: CryptoEngine = .preferred
     ) throws(CryptoError) {
-        let cipher = try RecordCipher(suite.protection, encryptionKey: encryptionKey, integrityKey: integrityKey, direction: .seal)
+        let cipher = try RecordCipher(
+            suite.protection, encryptionKey: encryptionKey, integrityKey: integrityKey, direction: .seal, engine: engine)
         let vectors = try UnpredictableIV.source(for: suite.protection, entropy: entropy)
         self.init(
             spi: spi, suite: suite, cipher: cipher, vectors: vectors, maximumRecords: maximumRecords, startingAfter: startingAfter)
@@ -57,6 +58,40 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
     /// Throws `.exhausted` before a number or an IV would come a second time, `.noRoom`, `.cipher`.
     @_noLocks
     package mutating func seal(_ buffer: PacketView, offset: Int, length: Int, nextHeader: UInt8) throws(Drop) -> Int {
+        let packet = try prepare(buffer, offset: offset, length: length, nextHeader: nextHeader)
+        let parts = parts(of: packet)
+        let sealed = unsafe cipher.seal(
+            aad: parts.aad.readOnly, iv: parts.iv.readOnly, text: parts.text.buffer, macTrailer: parts.trailer.readOnly, icv: parts.icv.buffer)
+        guard sealed else { throw .cipher }
+        return packet.count
+    }
+
+    /// A packet that a batch seals: it is ready to be sent when the batch says so of its ticket, after the flush.
+    package struct Pending: Sendable {
+        package let ticket: Int
+        /// Of the ESP packet.
+        package let length: Int
+    }
+
+    /// As `seal`, by a batch. The packet's octets and this SA stay where they are until the flush. Throws `.noRoom` too, with no number used, when the
+    /// batch takes no more.
+    @_noLocks
+    package mutating func begin(
+        _ buffer: PacketView, offset: Int, length: Int, nextHeader: UInt8, in batch: inout RecordBatch
+    ) throws(Drop) -> Pending {
+        guard batch.count < batch.capacity else { throw .noRoom }
+        let packet = try prepare(buffer, offset: offset, length: length, nextHeader: nextHeader)
+        let parts = parts(of: packet)
+        let ticket = unsafe batch.seal(
+            &cipher, aad: parts.aad.readOnly, iv: parts.iv.readOnly, text: parts.text.buffer, macTrailer: parts.trailer.readOnly,
+            icv: parts.icv.buffer)
+        guard let ticket else { throw .noRoom }
+        return Pending(ticket: ticket, length: packet.count)
+    }
+
+    /// Writes all but ICV and cipher text: header, IV, trailer. Returns the ESP packet.
+    @_noLocks
+    private mutating func prepare(_ buffer: PacketView, offset: Int, length: Int, nextHeader: UInt8) throws(Drop) -> PacketView {
         let protection = suite.protection
         let prefix = suite.prefixLength
         let padLength = suite.padLength(of: length)
@@ -80,10 +115,8 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
         }
         text.put(UInt8(truncatingIfNeeded: padLength), at: textLength &- 2)
         text.put(nextHeader, at: textLength &- 1)
-        guard writeIV(packet.part(ESPSuite.headerLength, protection.ivLength)),
-            protect(packet, text: text, high: UInt32(truncatingIfNeeded: sequence >> 32), low: low)
-        else { throw .cipher }
-        return total
+        guard writeIV(packet.part(ESPSuite.headerLength, protection.ivLength)) else { throw .cipher }
+        return packet
     }
 
     /// AEAD: the sequence number, which counts and never comes twice (threats.md P27, RFC 4106 section 3.1). CBC: unpredictable, RFC 3602 section 3.
@@ -97,26 +130,33 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
         return vectors?.write(iv) ?? false
     }
 
+    private struct Parts {
+        let aad, iv, text, icv, trailer: PacketView
+    }
+
+    /// What the cipher is given. Associated data and trailer stand in `scratch` where the sequence number is extended.
     @_noLocks
-    private mutating func protect(_ packet: PacketView, text: PacketView, high: UInt32, low: UInt32) -> Bool {
-        let iv = packet.part(ESPSuite.headerLength, suite.protection.ivLength)
-        let icv = packet.part(packet.count &- suite.protection.icvLength, suite.protection.icvLength)
+    private func parts(of packet: PacketView) -> Parts {
+        let protection = suite.protection
+        let textLength = packet.count &- suite.prefixLength &- protection.icvLength
         let scratch = unsafe PacketView(UnsafeMutableRawBufferPointer(start: self.scratch, count: 16))
-        if suite.protection.isAEAD {
-            var aad = packet.part(0, ESPSuite.headerLength)
-            if suite.extendedSequenceNumbers {
+        var aad = packet.part(0, ESPSuite.headerLength)
+        var trailer = scratch.part(0, 0)
+        if suite.extendedSequenceNumbers {
+            let high = UInt32(truncatingIfNeeded: sequence >> 32)
+            if protection.isAEAD {
                 scratch.put(spi, at: 0)
                 scratch.put(high, at: 4)
-                scratch.put(low, at: 8)
+                scratch.put(packet.u32(4), at: 8)
                 aad = scratch.part(0, 12)
+            } else {
+                scratch.put(high, at: 0)
+                trailer = scratch.part(0, 4)
             }
-            return unsafe cipher.seal(
-                aad: aad.readOnly, iv: iv.readOnly, text: text.buffer, macTrailer: scratch.part(0, 0).readOnly, icv: icv.buffer)
         }
-        scratch.put(high, at: 0)
-        return unsafe cipher.seal(
-            aad: packet.part(0, ESPSuite.headerLength).readOnly, iv: iv.readOnly, text: text.buffer,
-            macTrailer: scratch.part(0, suite.extendedSequenceNumbers ? 4 : 0).readOnly, icv: icv.buffer)
+        return Parts(
+            aad: aad, iv: packet.part(ESPSuite.headerLength, protection.ivLength), text: packet.part(suite.prefixLength, textLength),
+            icv: packet.part(packet.count &- protection.icvLength, protection.icvLength), trailer: trailer)
     }
 
     /// Seals an inner packet that stands alone and returns the ESP packet; for peers in tests and load.

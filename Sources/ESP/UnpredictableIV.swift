@@ -23,7 +23,8 @@ struct UnpredictableIV: ~Copyable, @unchecked Sendable {
     private init(entropy: any Entropy) throws(CryptoError) {
         guard let suite = ProtectionSuite(encryption: .aesGCM16, keyBits: 128, integrity: .none) else { throw .unsupported }
         cipher = try RecordCipher(
-            suite, encryptionKey: entropy.secret(suite.encryptionKeyLength), integrityKey: SecretOctets(count: 0), direction: .seal)
+            suite, encryptionKey: entropy.secret(suite.encryptionKeyLength), integrityKey: SecretOctets(count: 0), direction: .seal,
+            engine: .preferred)
         unsafe stream = .allocate(byteCount: Self.allocation, alignment: 16)
         unsafe stream.initializeMemory(as: UInt8.self, repeating: 0, count: Self.allocation)
     }

@@ -24,11 +24,11 @@ struct EngineDifferenceTests {
         let fast = CryptoEngine.preferred
         print("randomRecords: \(Self.count) records, \(fast.rawValue) against openssl, IPSEC_GW_SEED=\(Self.seed)")
         var random = Numbers(state: Self.seed)
-        let sas = try ProtectionSuite.all.flatMap { suite in
-            try (0..<3).map { index in
-                let seed = Self.seed &+ index
-                return SA(
-                    suite: suite, slow: try KeyedPair(suite, seed: seed, engine: .openSSL), fast: try KeyedPair(suite, seed: seed, engine: fast))
+        var sas: [SA] = []
+        for suite in ProtectionSuite.all {
+            for index in UInt64(0)..<3 {
+                let slow = try KeyedPair(suite, seed: Self.seed &+ index, engine: .openSSL)
+                sas.append(SA(suite: suite, slow: slow, fast: try KeyedPair(suite, seed: Self.seed &+ index, engine: fast)))
             }
         }
         var batch = try RecordBatch(capacity: 300, engine: fast)
