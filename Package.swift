@@ -25,9 +25,9 @@ let tests: [SwiftSetting] = [
 
 // Multi-buffer cryptography for ESP, made for x86-64 alone. Elsewhere, and where IPSEC_GW_OPENSSL_ONLY is set, OpenSSL does everything.
 #if arch(x86_64)
-    let multiBuffer = Context.environment["IPSEC_GW_OPENSSL_ONLY"] == nil
+let multiBuffer = Context.environment["IPSEC_GW_OPENSSL_ONLY"] == nil
 #else
-    let multiBuffer = false
+let multiBuffer = false
 #endif
 let multiBufferLibrary: [Target] = multiBuffer ? [.systemLibrary(name: "CIPsecMB", providers: [.apt(["libipsec-mb-dev"])])] : []
 let multiBufferDependency: [Target.Dependency] = multiBuffer ? ["CIPsecMB"] : []

@@ -112,7 +112,8 @@
         _ cipher: borrowing RecordCipher, _ ticket: Int, _ aad: UnsafeRawBufferPointer, _ iv: UnsafeRawBufferPointer,
         _ trailer: UnsafeRawBufferPointer
     ) -> Bool {
-        guard let keys = cipher.fast, keys.isBatched, let text = unsafe slots[ticket].text.baseAddress, let icv = unsafe slots[ticket].icv.baseAddress else { return false }
+        guard let keys = cipher.fast, keys.isBatched, let text = unsafe slots[ticket].text.baseAddress, let icv = unsafe slots[ticket].icv.baseAddress
+        else { return false }
         let length = unsafe slots[ticket].text.count
         let place = unsafe scratch + ticket &* Self.stride
         let nonce = unsafe place + Self.noncePlace

@@ -11,11 +11,12 @@ struct CryptoEngineTests {
         print("engines here: \(CryptoEngine.here.map { "\($0.rawValue): \($0.library)" })")
         #expect(CryptoEngine.openSSL.isAvailable)
         #if MULTI_BUFFER
-            let flags = try String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8).split(separator: "\n")
-                .first { $0.hasPrefix("flags") }?.split(separator: " ") ?? []
-            #expect(CryptoEngine.multiBuffer.isAvailable == (flags.contains("aes") && flags.contains("pclmulqdq")))
+        let flags =
+            try String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8).split(separator: "\n")
+            .first { $0.hasPrefix("flags") }?.split(separator: " ") ?? []
+        #expect(CryptoEngine.multiBuffer.isAvailable == (flags.contains("aes") && flags.contains("pclmulqdq")))
         #else
-            #expect(!CryptoEngine.multiBuffer.isAvailable)
+        #expect(!CryptoEngine.multiBuffer.isAvailable)
         #endif
     }
 

@@ -40,7 +40,8 @@ struct RecordBatchTests {
         #expect(laid.record == plain)
     }
 
-    @Test("threats.md C6: forged records fail alone, whatever stands beside them, and leave no text", arguments: ProtectionSuite.all, CryptoEngine.here)
+    @Test(
+        "threats.md C6: forged records fail alone, whatever stands beside them, and leave no text", arguments: ProtectionSuite.all, CryptoEngine.here)
     func threat_C6_forgedAmongGood(suite: ProtectionSuite, engine: CryptoEngine) throws {
         let pairs = try (0..<5).map { try KeyedPair(suite, seed: $0, engine: engine) }
         var batch = try RecordBatch(capacity: 64, engine: engine)

@@ -107,7 +107,9 @@ struct RecordCipherTests {
         }
     }
 
-    @Test("RFC 4543: GMAC is GCM of nothing with the whole packet as associated data; the text stays as it is", arguments: [128, 192, 256], CryptoEngine.here)
+    @Test(
+        "RFC 4543: GMAC is GCM of nothing with the whole packet as associated data; the text stays as it is", arguments: [128, 192, 256],
+        CryptoEngine.here)
     func rfc4543_gmac(bits: Int, engine: CryptoEngine) throws {
         let entropy = SeededEntropy(seed: 17)
         let keys = entropy.secret(bits / 8 + 4)

@@ -30,7 +30,9 @@ struct RecordCipherWycheproofTests {
         }
     }
 
-    @Test("Wycheproof AES-GCM with tags of 8 and 12 octets: the valid rows, cut", .enabled(if: VectorFolder.isPresent, VectorFolder.absence), arguments: CryptoEngine.here)
+    @Test(
+        "Wycheproof AES-GCM with tags of 8 and 12 octets: the valid rows, cut", .enabled(if: VectorFolder.isPresent, VectorFolder.absence),
+        arguments: CryptoEngine.here)
     func wycheproof_aesGCM_shortTags(engine: CryptoEngine) throws {
         try Wycheproof("aes_gcm").forEach("aes_gcm, short tags") { group, row in
             guard group.ivSize == 96 else { return .otherwise("a nonce is 96 bits, RFC 4106 section 4") }

@@ -1,7 +1,7 @@
-// What the crypto engines cost a packet, on one core: make bench-crypto. Medians of seven runs; nanoseconds.
+// What the crypto engines cost a packet, on one core. Medians of seven runs; nanoseconds.
 
-import Glibc
 import GatewayCrypto
+import Glibc
 import Wire
 
 /// A packet in place as ESP has it: SPI and number, IV, text, ICV.
