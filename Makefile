@@ -14,7 +14,7 @@ TIMED = ^(DatapathTests|GatewayManagementTests|GatewayTests|LinuxIOTests|RoadWar
 run:
 	contrib/quickstart/run
 
-# gateway, two strongSwan clients and an inner host in network namespaces; cleans up after itself
+# gateway, FreeRADIUS, three strongSwan clients and an inner host in network namespaces; cleans up after itself
 demo:
 	contrib/quickstart/demo
 
@@ -22,9 +22,9 @@ demo:
 test:
 	contrib/quickstart/install-packages build test
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build --filter '$(TIMED)'
-	$(SWIFT) test --skip-build --skip 'ScenarioTests|$(TIMED)'
-	$(SWIFT) test --skip-build --filter ScenarioTests
+	contrib/quickstart/run-tests --filter '$(TIMED)'
+	contrib/quickstart/run-tests --skip 'ScenarioTests|$(TIMED)'
+	contrib/quickstart/run-tests --filter ScenarioTests
 
 # format, floors, purity, hot path, and that what the documents name is there
 lint:
@@ -38,14 +38,14 @@ lint:
 # what lint says, and unit tests: under two minutes on a warm build
 check: lint
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build --filter '$(TIMED)'
-	$(SWIFT) test --skip-build --skip 'ScenarioTests|$(TIMED)'
+	contrib/quickstart/run-tests --filter '$(TIMED)'
+	contrib/quickstart/run-tests --skip 'ScenarioTests|$(TIMED)'
 
 # all scenarios, or those whose name begins with S: make scenarios S=Login
 scenarios:
 	contrib/quickstart/install-packages build test
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build --filter 'ScenarioTests\.$(S)'
+	contrib/quickstart/run-tests --filter 'ScenarioTests\.$(S)'
 
 # a million random schedules of logins, and as many of rekeys and Deletes that collide, and 10^5 variants of strangers' messages, and a million random packets by both crypto engines; release-built: about an hour on two cores. make soak SCHEDULES=50000
 SCHEDULES = 1000000

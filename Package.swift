@@ -95,7 +95,7 @@ let package = Package(
             name: "Gateway",
             dependencies: [
                 "AddressAssignment", "Config", "Datapath", "ESP", "GatewayCrypto", "IKE", "IKEMessages", "LinuxIO", "ManagementAPI", "PKI",
-                "StateStore", "Wire",
+                "RADIUS", "StateStore", "Wire",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HeapModule", package: "swift-collections"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -182,7 +182,9 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Config", "ESP", "Gateway", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "PKI", "Wire",
+                "AddressAssignment", "Config", "Datapath", "ESP", "Gateway", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "PKI",
+                "RADIUS", "StateStore", "Wire",
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],

@@ -205,6 +205,9 @@ package struct LocalPool: AddressSource {
         settings.ranges.contains { $0.contains(address) } && !settings.isReserved(address)
     }
 
+    /// The address is this pool's to give.
+    package func holds(_ address: IPAddress) -> Bool { isAssignable(address) }
+
     /// How the pool stands, for `ipsec-gwctl pools`.
     package var status: Status {
         Status(

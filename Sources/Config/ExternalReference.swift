@@ -56,7 +56,8 @@ extension Configuration {
             let found = resolve(&radius.authenticationPolicies[index].password, isKey: false, environment)
             if let found { problems.append(found) }
         }
-        let servers = Set(radius.serverPolicies.filter { policies.contains($0.name) }.flatMap(\.servers))
+        var servers = Set(radius.serverPolicies.filter { policies.contains($0.name) }.flatMap(\.servers))
+        if radius.dynamicAuthorization != nil { servers.formUnion(radius.servers.filter(\.acceptsCoA).map(\.name)) }
         for index in radius.servers.indices where servers.contains(radius.servers[index].name) {
             var secret: ConfiguredSecret? = radius.servers[index].secret
             if let found = resolve(&secret, isKey: false, environment) { problems.append(found) }

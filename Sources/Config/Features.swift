@@ -62,8 +62,10 @@ package struct Capabilities: Sendable {
     /// This version.
     package static let current = Capabilities(
         features: [
-            .authenticationLifetime, .certificates, .fragmentation, .initExchangeLimit, .innerIPv6, .journald, .keepAlive, .lockout,
-            .nativeESP, .networkNamespaces, .outerFragmentation, .outerIPv6, .perfectForwardSecrecy, .reassembly, .sessionLimit,
+            .authenticationLifetime, .certificates, .dynamicAuthorization, .eap, .fragmentation, .initExchangeLimit, .innerIPv6, .journald,
+            .keepAlive, .lockout,
+            .nativeESP, .networkNamespaces, .outerFragmentation, .outerIPv6, .perfectForwardSecrecy, .radiusAccounting, .radiusAuthentication,
+            .reassembly, .sessionLimit,
             .severalGateways, .severalInterfaces, .uniquenessPolicies,
         ],
         ikeEncryption: meanings(AlgorithmNames.ikeEncryption), espEncryption: meanings(AlgorithmNames.espEncryption),

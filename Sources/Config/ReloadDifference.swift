@@ -73,6 +73,8 @@ extension Configuration {
         compare("management.socket-access") { [$0.management.socketGroup, String($0.management.socketMode)] }
         compare("management.log.format") { $0.management.logFormat }
         compare("management.metrics") { $0.management.metrics }
+        // Who may send requests, and how, changes at once; the port is opened at start.
+        compare("aaa.radius.dynamic-authorization.port") { $0.radius.dynamicAuthorization?.port }
         // How long reassembly waits changes at once; whether there is one is a matter of the sockets
         compare("tunnel-group") {
             $0.tunnelGroups.map { group in

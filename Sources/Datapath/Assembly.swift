@@ -7,6 +7,8 @@ extension Datapath {
     struct Built {
         var door: Handover<DoorThread>
         var workers: [Handover<WorkerThread>]
+        /// What the kernel lacks and costs speed, one sentence each.
+        var shortcomings: [String]
     }
 
     /// Opens sockets and devices in the order that the kernel's numbering asks for, and puts the threads' parts together.
@@ -25,7 +27,7 @@ extension Datapath {
         }
         var workers: [Handover<WorkerThread>] = []
         for index in 0..<settings.workers {
-            guard let ports = opened.outer[index].take(), let queues = inner[index].take(), let poller = pollers[index].take() else { continue }
+            guard let ports = opened.outer[index].take(), let queues = inner.rows[index].take(), let poller = pollers[index].take() else { continue }
             let worker = control.worker(
                 index, outer: ports, ports: opened.workerPorts, inner: queues, sources: sources, rings: rings, batchSize: settings.batchSize)
             workers.append(Handover(try WorkerThread(worker, poller, bells[index])))
@@ -37,7 +39,9 @@ extension Datapath {
             ports: doorRow, outer: opened.doorPorts, marked: opened.marked, encapsulatedMTUs: opened.encapsulatedMTUs,
             identification: entropy.octets(4).reduce(0) { $0 << 8 | UInt32($1) }, receiver: receiver, control: control, outbox: outbox,
             board: doorBoard, rings: rings, batchSize: settings.batchSize)
-        return Built(door: Handover(try DoorThread(door, poller, bells[settings.workers])), workers: workers)
+        return Built(
+            door: Handover(try DoorThread(door, poller, bells[settings.workers])), workers: workers,
+            shortcomings: opened.shortcomings + inner.shortcomings)
     }
 
     /// The sockets of all threads, and which is which.
@@ -48,11 +52,13 @@ extension Datapath {
         var encapsulatedMTUs: [Int]
         var outer: [Handover<PortRow<DatagramPort>>]
         var workerPorts: OuterPorts
+        var shortcomings: [String]
     }
 
     private static func openSockets(_ settings: Settings) throws(SystemError) -> Opened {
         var options = UDPOptions()
-        options.coalesces = true
+        options.coalesces = settings.joinsDatagrams
+        options.segments = settings.joinsDatagrams
         options.receivesTrafficClass = true
         options.receivesFragmentSize = !settings.reassembles
         var workerOptions = options
@@ -63,6 +69,7 @@ extension Datapath {
         var workerPorts = OuterPorts(locals: [])
         var marked: [Bool] = []
         var encapsulatedMTUs: [Int] = []
+        var shortcomings: [String] = []
         var outer: [Handover<PortRow<DatagramPort>>] = []
         for _ in 0..<settings.workers { outer.append(Handover(PortRow<DatagramPort>(capacity: settings.gateways.count * 2 + 2))) }
 
@@ -80,6 +87,9 @@ extension Datapath {
             encapsulatedMTUs += [gateway.encapsulatedMTU ?? 0, gateway.encapsulatedMTU ?? 0]
             for worker in 0..<settings.workers {
                 guard let port = group.takeWorker(worker) else { continue }
+                if shortcomings.isEmpty, settings.joinsDatagrams, !port.offloads.contains(.udp) {
+                    shortcomings.append("no UDP segmentation offload (UDP_SEGMENT, Linux 4.18): each ESP packet is sent on its own")
+                }
                 append(port.datagramPort(), to: &outer[worker])
             }
             workerPorts.locals.append(natTraversal)
@@ -110,7 +120,8 @@ extension Datapath {
         workerPorts.reassembles = settings.reassembles
         workerPorts.reservesListenerPorts = settings.reservesListenerPorts
         return Opened(
-            door: Handover(door), doorPorts: doorPorts, marked: marked, encapsulatedMTUs: encapsulatedMTUs, outer: outer, workerPorts: workerPorts)
+            door: Handover(door), doorPorts: doorPorts, marked: marked, encapsulatedMTUs: encapsulatedMTUs, outer: outer, workerPorts: workerPorts,
+            shortcomings: shortcomings)
     }
 
     /// What the links of the gateways' addresses take, the narrowest of them.
@@ -127,11 +138,22 @@ extension Datapath {
     }
 
     /// One device per private interface, one queue per worker: all opened with the same flags, moved, addressed and routed (architecture.md).
-    private static func openDevices(_ settings: Settings) throws(SystemError) -> [Handover<PortRow<TUNPort>>] {
+    private static func openDevices(
+        _ settings: Settings
+    ) throws(SystemError) -> (
+        rows: [Handover<PortRow<TUNPort>>], shortcomings: [String]
+    ) {
+        var shortcomings: [String] = []
         var rows: [Handover<PortRow<TUNPort>>] = []
         for _ in 0..<settings.workers { rows.append(Handover(PortRow<TUNPort>(capacity: settings.interfaces.count))) }
         for interface in settings.interfaces {
-            var device = try TUNDevice(interface.name, queues: settings.workers)
+            var device = try TUNDevice(interface.name, queues: settings.workers, offloads: settings.offloads)
+            let lacking = settings.offloads.subtracting(device.offloads)
+            if lacking.contains(.tcp) {
+                shortcomings.append("TUN device \(interface.name) has no segmentation offload: each packet is read and written on its own")
+            } else if lacking.contains(.udp) {
+                shortcomings.append("TUN device \(interface.name) has no UDP segmentation offload (Linux 6.2): each datagram is written on its own")
+            }
             var configuration = TUNConfiguration()
             configuration.mtu = interface.mtu
             configuration.addresses = interface.addresses.map { ($0.address, $0.prefixLength) }
@@ -144,6 +166,6 @@ extension Datapath {
                 rows[worker] = Handover(row)
             }
         }
-        return rows
+        return (rows, shortcomings)
     }
 }

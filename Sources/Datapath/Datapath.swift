@@ -10,6 +10,8 @@ package import Wire
 package final class Datapath: Sendable {
     /// The events of all workers; one reader.
     package let events: AsyncStream<DatapathEvent>
+    /// What this kernel lacks and costs speed, a sentence each; empty where all is there.
+    package let shortcomings: [String]
 
     private let settings: Settings
     private let control: Control
@@ -49,6 +51,7 @@ package final class Datapath: Sendable {
             let built = try Self.build(settings, control, outbox, doorBoard, receiver, bells, pollers, entropy: entropy)
             door = built.door
             workers = built.workers
+            shortcomings = built.shortcomings
         } catch {
             throw .system("\(error)")
         }

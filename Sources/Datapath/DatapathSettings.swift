@@ -1,3 +1,4 @@
+package import LinuxIO
 package import Wire
 
 extension Datapath {
@@ -23,6 +24,10 @@ extension Datapath {
         package var reassembles = true
         /// Whether this machine masquerades clients, who must then keep off ports 500 and 4500 (threats.md C14).
         package var reservesListenerPorts = false
+        /// What is asked of the TUN devices; what the kernel lacks is done without.
+        package var offloads = SegmentOffloads.all
+        /// Whether many ESP packets are one datagram to the kernel, both ways (`UDP_SEGMENT`, `UDP_GRO`).
+        package var joinsDatagrams = true
         /// Whether threads are bound to cores: the door to core 0, worker i to core (i + 1) modulo the cores there are.
         package var pinsThreads = true
 

@@ -34,6 +34,10 @@ package struct PortRow<Port: PacketPort & ~Copyable>: ~Copyable, @unchecked Send
         index >= 0 && index < count ? unsafe ports[index].counters : PortCounters()
     }
 
+    package func offloads(_ index: Int) -> SegmentOffloads {
+        index >= 0 && index < count ? unsafe ports[index].offloads : []
+    }
+
     package mutating func receive(_ index: Int, into batch: inout Batch) throws(SystemError) -> Int {
         guard index >= 0, index < count else { return 0 }
         return try unsafe ports[index].receive(into: &batch)

@@ -6,19 +6,19 @@ package import Wire
 ///
 ///     commands of the control plane   -> SAD                                              (between two packets, never within one)
 ///     rings of the other threads      -> as below                                         (what they found and is ours)
-///     outer port: receive             -> core.admit: SAD, ICV, window, selectors          -> inner port: send
-///     inner port: receive             -> core.depart: route, selectors, ip-mtu, seal      -> outer port: send
+///     outer port: receive             -> core.admit: SAD, ICV, window, selectors, join    -> inner port: send
+///     inner port: receive             -> core.depart: route, selectors, cut, ip-mtu, seal -> outer port: send
 ///     notices of the SAD              -> reports to the control plane
 ///
-/// Batches keep their packets in place from one port to the other. A worker belongs to one thread; `pass` may be called by hand in tests.
+/// Many packets of one flow or client are one entry at both ports where the kernel can cut and join them. A worker belongs to one thread; `pass` may be called by hand in tests.
 package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyable>: ~Copyable {
     package var core: WorkerCore
     var outer: PortRow<Outer>
     var inner: PortRow<Inner>
     private var received: Batch
-    private var segments: Batch
+    private var arrivals: Batch
     private var fetched: Batch
-    private var pieces: Batch
+    private var departures: Batch
     private var replies: Batch
     private let mailbox: Mailbox
     private let bells: [Bell]
@@ -45,10 +45,11 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
         self.bells = bells
         // Room for the largest datagram, joined or not; pages are touched only as far as packets reach
         received = Batch(capacity: batchSize, room: 65_535)
-        segments = Batch(capacity: batchSize, room: 9_216)
+        arrivals = Batch(capacity: batchSize, room: 65_535)
         fetched = Batch(capacity: batchSize, room: 65_535)
-        pieces = Batch(capacity: 256, room: 9_216)
+        departures = Batch(capacity: 256, room: 65_535)
         replies = Batch(capacity: batchSize, room: PacketTooBig.longestIPv6)
+        for port in 0..<self.inner.count { self.core.setOffloads(self.inner.offloads(port), ofInterface: port) }
     }
 
     /// Every port.
@@ -92,13 +93,11 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
     }
 
     private mutating func admitReceived(isRelayed: Bool, _ now: Instant) {
-        // `admit` keeps each packet where it is; only the segments of joined datagrams move
         var cursor = WorkerCore.Cursor()
-        while !core.admit(&received, &segments, &cursor, isRelayed: isRelayed, now: now) {
-            note(Self.deliver(&segments, &inner, &core), Self.innerPorts)
+        while !core.admit(received, &arrivals, &cursor, isRelayed: isRelayed, now: now) {
+            note(Self.deliver(&arrivals, &inner, &core), Self.innerPorts)
         }
-        note(Self.deliver(&segments, &inner, &core), Self.innerPorts)
-        note(Self.deliver(&received, &inner, &core), Self.innerPorts)
+        note(Self.deliver(&arrivals, &inner, &core), Self.innerPorts)
     }
 
     private mutating func fromInside(_ port: Int, _ now: Instant) -> Bool {
@@ -114,12 +113,11 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
 
     private mutating func departFetched(interface: Int?, _ now: Instant) {
         var cursor = WorkerCore.Cursor()
-        while !core.depart(&fetched, &pieces, &replies, &cursor, interface: interface, now: now) {
-            note(Self.dispatch(&pieces, &outer, &core), Self.outerPorts)
+        while !core.depart(fetched, &departures, &replies, &cursor, interface: interface, now: now) {
+            note(Self.dispatch(&departures, &outer, &core), Self.outerPorts)
             note(Self.deliver(&replies, &inner, &core), Self.innerPorts)
         }
-        note(Self.dispatch(&fetched, &outer, &core), Self.outerPorts)
-        note(Self.dispatch(&pieces, &outer, &core), Self.outerPorts)
+        note(Self.dispatch(&departures, &outer, &core), Self.outerPorts)
         note(Self.deliver(&replies, &inner, &core), Self.innerPorts)
     }
 
@@ -134,6 +132,7 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
         for ring in incomingInner where !ring.isEmpty {
             fetched.removeAll()
             for _ in 0..<ring.drain(into: &fetched) { core.sad.count(.noRoom) }
+            for index in 0..<fetched.count { fetched[index].offload = WorkerCore.offload(ofRelayTag: fetched[index].tag) }
             departFetched(interface: nil, now)
         }
     }
@@ -144,7 +143,7 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
         let refused = refusals(inner)
         defer { for _ in 0..<(refusals(inner) &- refused) { core.sad.count(.sendFailed) } }
         do throws(SystemError) {
-            try inner.distribute(&batch, sent: { _ in }, lost: { _ in core.sad.count(.sendFailed) })
+            try inner.distribute(&batch, sent: { _ in }, lost: { for _ in 0..<$0.packetCount { core.sad.count(.sendFailed) } })
             return nil
         } catch {
             batch.removeAll()
@@ -158,7 +157,7 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
         let refused = refusals(outer)
         defer { for _ in 0..<(refusals(outer) &- refused) { core.sad.count(.sendFailed) } }
         do throws(SystemError) {
-            try outer.distribute(&batch, sent: { core.countSent($0.tag) }, lost: { core.countLost($0.tag) })
+            try outer.distribute(&batch, sent: { core.countSent($0) }, lost: { core.countLost($0) })
             return nil
         } catch {
             batch.removeAll()

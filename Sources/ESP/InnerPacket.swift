@@ -18,7 +18,7 @@ package struct InnerPacket: Sendable {
     /// IPv4: IHL in octets. IPv6: up to the transport header.
     package let headerLength: Int
     /// Octets of the whole packet; what the buffer holds beyond is TFC padding (RFC 4303 section 2.7).
-    package let length: Int
+    package private(set) var length: Int
     /// IPv4's DF; true for IPv6.
     package let mayNotFragment: Bool
     /// Whether the two ports (or ICMP type and code, in both) are in sight.
@@ -52,6 +52,14 @@ package struct InnerPacket: Sendable {
     package var destinationAddress: IPAddress { IPAddress(family: isIPv6 ? .ipv6 : .ipv4, value: destination) }
     /// The next header of an ESP trailer that carries it.
     package var nextHeader: UInt8 { @_noLocks get { isIPv6 ? 41 : 4 } }
+
+    /// The same header before so many octets in all: one segment of a super-packet.
+    @_noLocks
+    package func segment(length: Int) -> InnerPacket {
+        var segment = self
+        segment.length = length
+        return segment
+    }
 
     /// Validates the header at the beginning of the view. Throws `.malformed`, or `.fragment` for fragments made to slip past filters.
     @_noLocks
@@ -182,44 +190,5 @@ package struct InnerPacket: Sendable {
             isIPv6: true, source: UInt128(packet.u64(8)) << 64 | UInt128(packet.u64(16)),
             destination: UInt128(packet.u64(24)) << 64 | UInt128(packet.u64(32)), ipProtocol: next, part: part, headerLength: at,
             length: length, mayNotFragment: true, packet: packet)
-    }
-}
-
-/// The Internet checksum, RFC 1071.
-package enum Checksum {
-    /// The checksum of the octets: 0 when they contain a right one.
-    @_noLocks
-    package static func of(_ octets: PacketView, startingWith start: UInt64 = 0) -> UInt16 {
-        ~fold(sum(octets, startingWith: start))
-    }
-
-    /// Adds up 16-bit words; an odd octet at the end counts as the high half of one.
-    @_noLocks
-    package static func sum(_ octets: PacketView, startingWith start: UInt64 = 0) -> UInt64 {
-        var sum = start
-        var at = 0
-        while at &+ 4 <= octets.count {
-            sum &+= UInt64(octets.u32(at))
-            at &+= 4
-        }
-        if at &+ 2 <= octets.count {
-            sum &+= UInt64(octets.u16(at))
-            at &+= 2
-        }
-        if at < octets.count { sum &+= UInt64(octets.u8(at)) << 8 }
-        return sum
-    }
-
-    @_noLocks
-    package static func fold(_ sum: UInt64) -> UInt16 {
-        var value = sum
-        while value >> 16 != 0 { value = (value & 0xffff) &+ (value >> 16) }
-        return UInt16(truncatingIfNeeded: value)
-    }
-
-    /// The checksum after one 16-bit word changed, RFC 1624.
-    @_noLocks
-    package static func updated(_ checksum: UInt16, from old: UInt16, to new: UInt16) -> UInt16 {
-        ~fold(UInt64(~checksum) &+ UInt64(~old) &+ UInt64(new))
     }
 }

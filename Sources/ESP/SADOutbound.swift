@@ -119,6 +119,19 @@ extension SAD {
         }
     }
 
+    /// Whether packets of so many octets leave whole to a client. False too where nobody is: `depart` says so.
+    @_noLocks
+    package mutating func passesWhole(_ length: Int, by target: RouteTarget, now: Instant) -> Bool {
+        let tunnel = target.tunnel
+        guard tunnel >= 0, tunnel < tunnelCapacity, unsafe generations[tunnel] == target.generation, target.generation != 0 else { return false }
+        unsafe tunnels[tunnel].path.age(now)
+        return length <= innerLimit(ofTunnel: tunnel)
+    }
+
+    /// Octets of the ESP packet around so many inner ones.
+    @_noLocks
+    package func sealedLength(slot: Int, inner length: Int) -> Int { unsafe pairs[slot].outbound.suite.sealedLength(of: length) }
+
     /// Octets that a sealed packet begins before its inner octets.
     @_noLocks
     package func prefixLength(slot: Int) -> Int { unsafe pairs[slot].outbound.suite.prefixLength }
@@ -148,11 +161,11 @@ extension SAD {
     @_noLocks
     package func local(ofTunnel tunnel: Int) -> Endpoint { unsafe tunnels[tunnel].local }
 
-    /// Counts a packet that was sent to the client (features.md RAD-7).
+    /// Counts packets that were sent to the client (features.md RAD-7).
     @_noLocks
-    package func countSent(tunnel: Int, octets: Int) {
+    package func countSent(tunnel: Int, packets: Int, octets: Int) {
         guard tunnel >= 0, tunnel < tunnelCapacity else { return }
         unsafe tunnelCells[tunnel].octetsOut.add(UInt64(truncatingIfNeeded: octets))
-        unsafe tunnelCells[tunnel].packetsOut.add(1)
+        unsafe tunnelCells[tunnel].packetsOut.add(UInt64(truncatingIfNeeded: packets))
     }
 }

@@ -7,6 +7,8 @@ import IKE
 import LinuxIO
 import Logging
 import ManagementAPI
+import NIOPosix
+import RADIUS
 import ServiceLifecycle
 import StateStore
 import Synchronization
@@ -30,6 +32,9 @@ package final class Gateway: Service {
         let addresses: Addresses
         let store: StateStore
         let certificateThreads: CertificateThreads
+        let aaa: AAA
+        let accounting: Accounting
+        let dynamicAuthorization: DynamicAuthorizationService?
     }
 
     let parts: Parts
@@ -61,8 +66,11 @@ package final class Gateway: Service {
         for problem in certificates.problems where problem.severity == .warning { logger.warning("\(problem)") }
         let plan = try Plan(configuration, certificates)
         try Startup.check(plan, logger: logger)
+        if !plan.radius.isEmpty || plan.dynamicAuthorization != nil { try Startup.loadDictionary() }
         let lock = try Startup.lock(configuration.management.stateDirectory)
-        let store = try Startup.open { () throws(StateStoreError) in try StateStore(directory: configuration.management.stateDirectory) }
+        let store = try Startup.open { () throws(StateStoreError) in
+            try StateStore(directory: configuration.management.stateDirectory, spool: plan.spool)
+        }
         let addresses = Addresses(store: store, logger: logger)
         do throws(StateStoreError) {
             try await addresses.configure(configuration.poolsInUse, restoring: true)
@@ -80,11 +88,12 @@ package final class Gateway: Service {
         let warning = configuration.pki.certificateExpiration
         expiry = ExpiryReminder(lead: warning.before, repetition: warning.repetition, certificates.watched) { log.certificateEnds($0, at: $1) }
         served = Mutex(plan.gateways)
-        parts = try Self.assemble(plan, addresses: addresses, store: store, log: log)
+        parts = try Self.assemble(plan, addresses: addresses, store: store, log: log, logger: gatewayLog.logger("radius"))
+        for shortcoming in parts.datapath.shortcomings { logger.notice("\(shortcoming)", metadata: ["event": "offload-missing"]) }
     }
 
     private static func assemble(
-        _ plan: Plan, addresses: Addresses, store: StateStore, log: EventLog
+        _ plan: Plan, addresses: Addresses, store: StateStore, log: EventLog, logger: Logger
     ) throws(StartupError) -> Parts {
         let entropy = SystemEntropy()
         let statistics = DoorStatistics()
@@ -113,7 +122,14 @@ package final class Gateway: Service {
         }
         bell.attach { datapath.wakeDoor() }
         let directory = EngineDirectory()
-        let sessions = Sessions(addresses: addresses, datapath: datapath, log: log) { reference, reason in
+        let group = MultiThreadedEventLoopGroup.singleton
+        let accountingIDs = AccountingIDs()
+        let accounting = Accounting(store: store, group: group, entropy: entropy, logger: logger)
+        let aaa = AAA(group: group, entropy: entropy, accountingIDs: accountingIDs, logger: logger)
+        let sessions = Sessions(
+            addresses: addresses, datapath: datapath, log: log, routes: ClientRoutes(logger: logger), accounting: accounting,
+            accountingIDs: accountingIDs
+        ) { reference, reason in
             await directory.engine(reference.shard)?.close(reference.id, reason)
         }
         let numbers = SessionNumbers()
@@ -128,12 +144,15 @@ package final class Gateway: Service {
                     environment: IKEEngine.Environment(
                         mailbox: mailbox, signals: streams[shard], door: door, datapath: datapath, sessions: sessions, log: log,
                         entropy: entropy, numbers: numbers, lockouts: lockouts, reassembly: reassembly,
-                        certificateThreads: certificateThreads)))
+                        certificateThreads: certificateThreads, aaa: aaa)))
         }
         directory.fill(engines)
         return Parts(
             datapath: datapath, door: door, statistics: statistics, engines: engines, sessions: sessions, addresses: addresses, store: store,
-            certificateThreads: certificateThreads)
+            certificateThreads: certificateThreads, aaa: aaa, accounting: accounting,
+            dynamicAuthorization: plan.dynamicAuthorization.map {
+                DynamicAuthorizationService($0.settings, port: $0.port, sessions: sessions, group: group, logger: logger)
+            })
     }
 
     // MARK: Running
@@ -163,6 +182,12 @@ package final class Gateway: Service {
     private let failure = Mutex<StartupError?>(nil)
 
     private func serve(_ server: ManagementServer) async {
+        do throws(StartupError) {
+            try await beginRADIUS()
+        } catch {
+            failure.withLock { $0 = error }
+            stopping.trigger()
+        }
         let tasks = parts.engines.map { engine in Task { await engine.run() } }
         let events = Task { await self.takeEvents() }
         let expiry = Task { await self.expiry.run() }
@@ -193,6 +218,9 @@ package final class Gateway: Service {
         for task in tasks { task.cancel() }
         for engine in parts.engines { await engine.stop() }
         await parts.certificateThreads.stop()
+        await parts.accounting.shutDown()
+        await parts.aaa.stop()
+        await parts.dynamicAuthorization?.stop()
         await parts.addresses.stop()
         do throws(StateStoreError) {
             try await parts.store.close()
@@ -200,6 +228,23 @@ package final class Gateway: Service {
             logger.error("the state store did not close cleanly: \(error)")
         }
         logger.notice("stopped")
+    }
+
+    /// Servers, and what an earlier daemon left for them, before the first login.
+    private func beginRADIUS() async throws(StartupError) {
+        await parts.aaa.configure(plan.radius)
+        let sessions = parts.sessions
+        do throws(StateStoreError) {
+            try await parts.accounting.begin(plan.radius, nas: plan.nas) { await sessions.counters(accounting: $0) }
+        } catch {
+            throw StartupError("the stored accounting records cannot be used: \(error)")
+        }
+        guard let service = parts.dynamicAuthorization else { return }
+        do {
+            try await service.start()
+        } catch {
+            throw StartupError("the port for RADIUS requests (aaa.radius.dynamic-authorization.port) cannot be opened: \(error)")
+        }
     }
 
     private func announce() {

@@ -23,8 +23,22 @@ package struct Batch: ~Copyable, @unchecked Sendable {
         package var trafficClass: UInt8
         /// The kernel put it together from IP fragments (features.md DP-6).
         package var wasFragmented = false
+        /// What the kernel left to us, or we leave to it (TUN devices only).
+        package var offload = OffloadHeader()
         /// For whoever works on the batch: a worker's mark between two passes. Ports set it to 0 and never read it.
         package var tag: UInt64
+
+        /// Whether several segments stand in a row.
+        package var isSegmented: Bool { @_noLocks get { segmentSize > 0 && segmentSize < length } }
+        /// Packets that the entry stands for.
+        package var packetCount: Int {
+            @_noLocks get {
+                if isSegmented { return (length &+ segmentSize &- 1) / segmentSize }
+                let payload = length &- Int(offload.headerLength)
+                guard offload.kind != 0, offload.segmentSize > 0, payload > 0 else { return 1 }
+                return (payload &+ Int(offload.segmentSize) &- 1) / Int(offload.segmentSize)
+            }
+        }
     }
 
     /// Slots.
@@ -137,12 +151,13 @@ package struct Batch: ~Copyable, @unchecked Sendable {
 
     /// Takes up what a port has put into the next free slot; at most `slotSize - headroom` octets.
     mutating func admit(
-        length: Int, segmentSize: Int, peer: Endpoint, local: Endpoint, trafficClass: UInt8, wasFragmented: Bool = false
+        length: Int, segmentSize: Int, peer: Endpoint, local: Endpoint, trafficClass: UInt8, wasFragmented: Bool = false,
+        offload: OffloadHeader = OffloadHeader()
     ) {
         precondition(count < capacity && length >= 0 && length <= slotSize - headroom, "more than a slot of the batch holds")
         unsafe entries[count] = Entry(
             start: headroom, length: length, segmentSize: segmentSize, peer: peer, local: local, trafficClass: trafficClass,
-            wasFragmented: wasFragmented, tag: 0)
+            wasFragmented: wasFragmented, offload: offload, tag: 0)
         count += 1
     }
 

@@ -14,6 +14,8 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
     /// Slot of each message of the call under way.
     private var slots: [Int]
     private let wantsControl: Bool
+    /// Whether the kernel cuts entries of many segments (`UDP_SEGMENT`); we do otherwise.
+    private var segments: Bool
 
     /// What lies before the content of a received datagram, and how messages about the socket call it.
     enum Kind: Sendable {
@@ -28,14 +30,17 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
         case wholePackets
     }
 
-    init(_ socket: consuming FileDescriptor, _ kind: Kind, local: Endpoint, packetsPerCall: Int, wantsControl: Bool) {
+    init(_ socket: consuming FileDescriptor, _ kind: Kind, local: Endpoint, packetsPerCall: Int, wantsControl: Bool, segments: Bool = false) {
         self.local = local
         self.kind = kind
         self.socket = socket
         messages = MessageVector(count: packetsPerCall)
         slots = [Int](repeating: 0, count: messages.count)
         self.wantsControl = wantsControl
+        self.segments = segments
     }
+
+    package var offloads: SegmentOffloads { segments ? .udp : [] }
 
     /// Negative when nothing ever comes in here.
     package var descriptor: Int32 {
@@ -107,16 +112,23 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
 
     package mutating func send(_ batch: borrowing Batch, from first: Int) throws(SystemError) -> Int {
         var next = max(first, 0)
+        // Octets of entry `next` that messages have been made of
+        var offset = 0
         while next < batch.count {
             var filled = 0
             while next < batch.count, filled < messages.count {
                 let entry = batch[next]
-                if entry.length > 0 {
-                    unsafe messages.prepareSend(filled, batch.octets(next), entry, hasPort: hasPorts)
-                    slots[filled] = next
-                    filled += 1
+                guard offset < entry.length else {
+                    next += 1
+                    offset = 0
+                    continue
                 }
-                next += 1
+                let length = entry.isSegmented && !segments ? min(entry.segmentSize, entry.length - offset) : entry.length
+                unsafe messages.prepareSend(
+                    filled, UnsafeMutableRawBufferPointer(rebasing: batch.octets(next)[offset..<offset + length]), entry, hasPort: hasPorts)
+                slots[filled] = next
+                filled += 1
+                offset += length
             }
             var done = 0
             while done < filled {
@@ -130,6 +142,13 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
                 let number = sent == 0 ? EAGAIN : errno
                 if number == EINTR { continue }
                 if number == EAGAIN { return slots[done] }
+                if segments, batch[slots[done]].isSegmented, Self.isAboutSegments(number) {
+                    // Longer than the link, or a device that cannot: the same packets one by one
+                    if number != EINVAL, number != EMSGSIZE { segments = false }
+                    guard try sendSegments(batch, slots[done], message: done) else { return slots[done] }
+                    done += 1
+                    continue
+                }
                 if Self.isFatal(number) { throw SystemError(number, call: "sendmmsg", subject: subject) }
                 counters.refused += 1
                 counters.lastRefusal = number
@@ -137,6 +156,40 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
             }
         }
         return batch.count
+    }
+
+    /// Sends an entry's segments one by one; false when the kernel has no room.
+    private mutating func sendSegments(_ batch: borrowing Batch, _ index: Int, message: Int) throws(SystemError) -> Bool {
+        let entry = batch[index]
+        var offset = 0
+        while offset < entry.length {
+            let length = min(entry.segmentSize, entry.length - offset)
+            unsafe messages.prepareSend(
+                message, UnsafeMutableRawBufferPointer(rebasing: batch.octets(index)[offset..<offset + length]), entry, hasPort: hasPorts)
+            let sent = unsafe sendmmsg(socket.rawValue, messages.headers + message, 1, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
+            let number = sent == 0 ? EAGAIN : errno
+            if sent < 0, number == EINTR { continue }
+            if sent > 0 {
+                counters.sent += 1
+            } else if number == EAGAIN {
+                return false
+            } else if Self.isFatal(number) {
+                throw SystemError(number, call: "sendmmsg", subject: subject)
+            } else {
+                counters.refused += 1
+                counters.lastRefusal = number
+            }
+            offset += length
+        }
+        return true
+    }
+
+    /// What the kernel says when it will not cut an entry.
+    private static func isAboutSegments(_ number: Int32) -> Bool {
+        switch number {
+        case EINVAL, EMSGSIZE, EIO, EOPNOTSUPP, ENOPROTOOPT: true
+        default: false
+        }
     }
 
     /// Sends one datagram; false when the kernel has no room or refuses it.

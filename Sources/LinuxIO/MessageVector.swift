@@ -64,7 +64,7 @@ struct MessageVector: ~Copyable, @unchecked Sendable {
                 index, at: used, level: isIPv4 ? Int32(IPPROTO_IP) : Int32(IPPROTO_IPV6), type: isIPv4 ? IP_TOS : IPV6_TCLASS,
                 Int32(entry.trafficClass))
         }
-        if entry.segmentSize > 0, entry.segmentSize < entry.length {
+        if entry.segmentSize > 0, entry.segmentSize < octets.count {
             used += appendControl(
                 index, at: used, level: Int32(IPPROTO_UDP), type: UDP_SEGMENT, UInt16(clamping: entry.segmentSize))
         }

@@ -3,6 +3,9 @@ package protocol PacketPort: ~Copyable {
     /// What a poller waits on; negative when there is nothing to poll (a port in memory).
     var descriptor: Int32 { get }
 
+    /// What the kernel does here with many packets in one.
+    var offloads: SegmentOffloads { get }
+
     /// What has passed and what was lost here so far.
     var counters: PortCounters { get }
 
@@ -17,6 +20,8 @@ package protocol PacketPort: ~Copyable {
 }
 
 extension PacketPort where Self: ~Copyable {
+    package var offloads: SegmentOffloads { [] }
+
     /// Sends all entries; see `send(_:from:)`.
     package mutating func send(_ batch: borrowing Batch) throws(SystemError) -> Int {
         try send(batch, from: 0)
@@ -30,7 +35,7 @@ package struct PortCounters: Equatable, Sendable {
     package var sent: UInt64 = 0
     /// Received entries longer than the batch's room: cut off by the kernel, so dropped here.
     package var oversized: UInt64 = 0
-    /// Entries that the kernel would not send (no route, too long, filtered), and the last errno of those.
+    /// Packets that the kernel would not send (no route, too long, filtered), and the last errno of those.
     package var refused: UInt64 = 0
     package var lastRefusal: Int32 = 0
 

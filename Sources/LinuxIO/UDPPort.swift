@@ -1,3 +1,5 @@
+internal import CLinux
+internal import Glibc
 package import Wire
 
 /// A UDP socket bound to one local address: datagrams in batches, with segment offloads where an entry has a `segmentSize`.
@@ -11,16 +13,20 @@ package struct UDPPort: ~Copyable, PacketPort, Sendable {
     }
 
     init(_ socket: consuming FileDescriptor, _ local: Endpoint, _ options: UDPOptions) {
+        // before the socket is given away; 0 changes nothing
+        let canSegment = (try? UDPSocket.set(socket.rawValue, Int32(IPPROTO_UDP), UDP_SEGMENT, 0, "UDP_SEGMENT", "UDP \(local)")) != nil
         let bound = UDPSocket.local(socket.rawValue) ?? local
         port = DatagramPort(
             socket, .udp, local: bound, packetsPerCall: options.packetsPerCall,
-            wantsControl: options.receivesTrafficClass || options.receivesFragmentSize || options.coalesces)
+            wantsControl: options.receivesTrafficClass || options.receivesFragmentSize || options.coalesces,
+            segments: options.segments && canSegment)
     }
 
     /// The address and port it is bound to; the `local` of received entries.
     package var local: Endpoint { port.local }
     package var counters: PortCounters { port.counters }
     package var descriptor: Int32 { port.descriptor }
+    package var offloads: SegmentOffloads { port.offloads }
 
     package mutating func receive(into batch: inout Batch) throws(SystemError) -> Int { try port.receive(into: &batch) }
 

@@ -31,6 +31,8 @@ package struct UDPOptions: Sendable, Equatable {
     package var receivesFragmentSize = false
     /// `UDP_GRO`: equal datagrams of one peer arrive as one entry with a `segmentSize`. The batch's room must then be 65,535.
     package var coalesces = false
+    /// `UDP_SEGMENT`: the kernel cuts entries of many segments; false, or where it cannot: we do.
+    package var segments = true
     /// Packets per system call, 1 to 1024.
     package var packetsPerCall = 64
 

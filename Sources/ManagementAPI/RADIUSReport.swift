@@ -99,13 +99,15 @@ package struct AuthorizationReport: Codable, Equatable, Sendable {
     /// ESP's, by the names of the configuration.
     package var algorithms: [String]
     package var replayWindow: Int?
+    package var netmask: String?
     package var dns: [String]
     package var routes: [String]
 
     package init(
         server: String, classes: [String] = [], sessionTimeoutSeconds: UInt64? = nil, idleTimeoutSeconds: UInt64? = nil,
         interimIntervalSeconds: UInt64? = nil, filter: String? = nil, portLimit: Int? = nil, lifetimeSeconds: UInt64? = nil,
-        pfsGroup: String? = nil, algorithms: [String] = [], replayWindow: Int? = nil, dns: [String] = [], routes: [String] = []
+        pfsGroup: String? = nil, algorithms: [String] = [], replayWindow: Int? = nil, netmask: String? = nil,
+        dns: [String] = [], routes: [String] = []
     ) {
         self.server = server
         self.classes = classes
@@ -118,6 +120,7 @@ package struct AuthorizationReport: Codable, Equatable, Sendable {
         self.pfsGroup = pfsGroup
         self.algorithms = algorithms
         self.replayWindow = replayWindow
+        self.netmask = netmask
         self.dns = dns
         self.routes = routes
     }

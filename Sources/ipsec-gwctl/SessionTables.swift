@@ -75,6 +75,7 @@ struct Sessions: AsyncParsableCommand {
         if let group = authorization.pfsGroup { listing.append("PFS group", group) }
         if !authorization.algorithms.isEmpty { listing.append("ESP", authorization.algorithms) }
         if let window = authorization.replayWindow { listing.append("replay window", String(window)) }
+        if let netmask = authorization.netmask { listing.append("netmask", netmask) }
         if !authorization.dns.isEmpty { listing.append("DNS", authorization.dns) }
         if !authorization.routes.isEmpty { listing.append("routes", authorization.routes) }
     }

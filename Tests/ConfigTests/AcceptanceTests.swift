@@ -150,7 +150,7 @@ struct AcceptanceTests {
         // Each is a choice of the first configuration, and says what it gives up; nothing else is to be said of it.
         #expect(
             problems.warnings.map(\.keyPath) == [
-                "pki.ca-profile.own.revocation-check", "ipsec.ike-policy.1.ike-version-2.auth-method", "ipsec.tunnel-template.1.ipsec-transform",
+                "pki.ca-profile.own.revocation-check", "ipsec.tunnel-template.1.ipsec-transform",
             ])
         let gateway = try #require(configuration?.gateways.first)
         #expect(configuration?.unsupported == [])

@@ -95,6 +95,8 @@ struct SecretAndReloadTests {
         let moved = try difference("192.0.2.1", "192.0.2.2")
         #expect(moved.restarts == ["ipsec-gateway.rw.local.gateway-address"] && moved.changedGateways == [])
         #expect(try difference("address: [10.99.0.1/24]", "address: [10.99.0.2/24]").restarts == ["service.home.interface.priv0"])
+        let listening = try difference("system:", "aaa: { radius: { dynamic-authorization: { port: 3800 } } }\nsystem:")
+        #expect(listening.restarts == ["aaa.radius.dynamic-authorization.port"], "the port is opened at start")
         let renamed = try difference("  rw:\n    tunnel-group", "  rx:\n    tunnel-group")
         #expect(renamed.addedGateways == ["rx"] && renamed.removedGateways == ["rw"] && renamed.restarts == [])
         let disabled = try difference("    tunnel-group: 1", "    admin-state: disable")

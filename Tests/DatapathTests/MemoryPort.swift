@@ -11,10 +11,15 @@ final class MemoryWire: Sendable {
         var segmentSize = 0
         var trafficClass: UInt8 = 0
         var wasFragmented = false
+        var offload = OffloadHeader()
     }
 
     private let incoming = Mutex<[Packet]>([])
     private let outgoing = Mutex<[Packet]>([])
+    /// Packets of each entry that was sent.
+    private let sizes = Mutex<[Int]>([])
+    /// What the port says that it can do.
+    private let offered = Mutex<SegmentOffloads>([])
 
     func put(_ packet: Packet) { incoming.withLock { $0.append(packet) } }
     func put(_ packets: [Packet]) { incoming.withLock { $0 += packets } }
@@ -36,7 +41,27 @@ final class MemoryWire: Sendable {
         }
     }
 
-    fileprivate func send(_ packet: Packet) { outgoing.withLock { $0.append(packet) } }
+    var entrySizes: [Int] { sizes.withLock { $0 } }
+    var offloads: SegmentOffloads {
+        get { offered.withLock { $0 } }
+        set { offered.withLock { $0 = newValue } }
+    }
+
+    /// As the kernel does: segments of one entry are datagrams.
+    fileprivate func send(_ packet: Packet, packets: Int) {
+        sizes.withLock { $0.append(packets) }
+        outgoing.withLock { out in
+            guard packet.segmentSize > 0, packet.segmentSize < packet.octets.count else {
+                out.append(packet)
+                return
+            }
+            for start in stride(from: 0, to: packet.octets.count, by: packet.segmentSize) {
+                var one = packet
+                one.octets = Array(packet.octets[start..<min(start + packet.segmentSize, packet.octets.count)])
+                out.append(one)
+            }
+        }
+    }
 }
 
 struct MemoryPort: PacketPort, ~Copyable {
@@ -46,6 +71,7 @@ struct MemoryPort: PacketPort, ~Copyable {
     init(_ wire: MemoryWire) { self.wire = wire }
 
     var descriptor: Int32 { -1 }
+    var offloads: SegmentOffloads { wire.offloads }
 
     mutating func receive(into batch: inout Batch) throws(SystemError) -> Int {
         batch.removeAll()
@@ -55,6 +81,7 @@ struct MemoryPort: PacketPort, ~Copyable {
                 batch[index].segmentSize = packet.segmentSize
                 batch[index].trafficClass = packet.trafficClass
                 batch[index].wasFragmented = packet.wasFragmented
+                batch[index].offload = packet.offload
             }
         }
         counters.received += UInt64(batch.count)
@@ -65,7 +92,9 @@ struct MemoryPort: PacketPort, ~Copyable {
         for index in first..<batch.count where batch[index].length > 0 {
             let entry = batch[index]
             wire.send(
-                MemoryWire.Packet(octets: [UInt8](batch.octets(index)), peer: entry.peer, local: entry.local, trafficClass: entry.trafficClass))
+                MemoryWire.Packet(
+                    octets: [UInt8](batch.octets(index)), peer: entry.peer, local: entry.local, segmentSize: entry.segmentSize,
+                    trafficClass: entry.trafficClass, offload: entry.offload), packets: entry.packetCount)
             counters.sent += 1
         }
         return batch.count
@@ -97,7 +126,9 @@ struct FaultyPort<Inner: PacketPort & ~Copyable>: PacketPort, ~Copyable {
         var part = Batch(capacity: max(room, 1), room: 65_535)
         for index in first..<first + room {
             let entry = batch[index]
-            _ = part.append(copying: UnsafeRawBufferPointer(batch.octets(index)), to: entry.peer, from: entry.local)
+            if let place = part.append(copying: UnsafeRawBufferPointer(batch.octets(index)), to: entry.peer, from: entry.local) {
+                part[place].segmentSize = entry.segmentSize
+            }
         }
         if room > 0 { _ = try inner.send(part, from: 0) }
         return first + room

@@ -69,7 +69,7 @@ final class Rig: Sendable {
 
     init(
         workers: Int, tunnels: Int = 64, sas: Int = 128, echoes: Bool = false, ringSize: Int = 1 << 17, reassembles: Bool = true,
-        encapsulatedMTU: Int = 0
+        encapsulatedMTU: Int = 0, offloads: SegmentOffloads = []
     ) throws {
         let bells = (0...workers).map { _ in Bell {} }
         control = Control(
@@ -81,6 +81,7 @@ final class Rig: Sendable {
         whole4 = (0..<workers).map { _ in MemoryWire() }
         whole6 = (0..<workers).map { _ in MemoryWire() }
         inner = (0..<workers).map { _ in MemoryWire() }
+        for wire in inner { wire.offloads = offloads }
         faults = (0..<workers).map { _ in FaultyPort<MemoryPort>.Plan() }
         threads = Mutex([])
         let rings = RingMemory(workers: workers, ringSize: ringSize)

@@ -12,7 +12,8 @@ import Wire
 ///     Scapy 127.0.0.2 or ::2 --ESP, IP protocol 50--> 127.0.0.1 or ::1 [door, worker 0, worker 1] priv0 10.99.0.1/24 <-- echo 10.99.0.1:7777
 ///
 /// all in one network namespace without a name.
-@Suite(.serialized, .enabled(if: geteuid() == 0, "needs root: it makes a network namespace and a TUN device")) struct ScapyTests {
+@Suite(.serialized, .enabled(if: geteuid() == 0 || getenv("CI") != nil, "needs root: it makes a network namespace and a TUN device"))
+struct ScapyTests {
     struct Case: Sendable, CustomTestStringConvertible {
         let encryption: EncryptionAlgorithm
         let keyBits: Int

@@ -164,12 +164,14 @@ import Wire
         defer { rig.stop() }
         let (id, _) = try await rig.session("10.99.0.10", worker: 0)
         rig.faults[0].roomPerSend.withLock { $0 = 3 }
-        let packet = Self.down("10.99.0.10", 1)
-        rig.inner[0].put((0..<160).map { _ in MemoryWire.Packet(octets: packet) })
+        // Each longer than the one before, so that none joins a row
+        rig.inner[0].put((0..<160).map { MemoryWire.Packet(octets: Self.down("10.99.0.10", $0, octets: 10 + $0 * 4)) })
         let isDone = await rig.wait { rig.inner[0].waiting == 0 && UInt64(rig.outer[0].sentCount) + rig.drops(.sendFailed) == 160 }
         #expect(isDone)
         let counters = try #require(rig.control.counters(tunnel: id))
-        #expect(counters.packetsOut == UInt64(rig.outer[0].take().count) && counters.octetsOut == counters.packetsOut * UInt64(packet.count))
+        var clientIn = try Rig.clientIn()
+        let opened = try rig.outer[0].take().map { try clientIn.open($0.octets).count }
+        #expect(counters.packetsOut == UInt64(opened.count) && counters.octetsOut == UInt64(opened.reduce(0, +)))
         #expect(counters.packetsOut + counters.drops == 160 && counters.drops > 0)
     }
 

@@ -22,7 +22,7 @@ import Wire
             #expect(received == [back])
             octetsOut += UInt64(back.count)
         }
-        for _ in 0..<3 { session.sad.countSent(tunnel: 2, octets: 100) }
+        for _ in 0..<3 { session.sad.countSent(tunnel: 2, packets: 1, octets: 100) }
         let sa = session.sad.board.sa(session.spi.slot)
         #expect(sa.octetsIn == octetsIn && sa.packetsIn == 5 && sa.octetsOut == octetsOut && sa.packetsOut == 5)
         let tunnel = session.sad.board.tunnel(2)

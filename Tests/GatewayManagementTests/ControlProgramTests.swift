@@ -81,7 +81,7 @@ struct ControlProgramTests {
             let lines = try await ControlProgram.run(["sessions"], socket: daemon.socket).lines
             #expect(lines.first?.hasPrefix("ID  NAME") == true)
             #expect(
-                lines.contains { $0.contains("alice@example.com") && $0.contains("10.20.1.1") && $0.contains("1h0") && $0.contains("117M") },
+                lines.contains { $0.contains("alice@example.com") && $0.contains("10.20.1.1") && $0.contains("1h") && $0.contains("117M") },
                 "\(lines)")
             // A second inner address stands below the first, in its column.
             let column = try #require(lines.first?.range(of: "INNER")).lowerBound

@@ -1,3 +1,4 @@
+import ManagementAPI
 import Metrics
 import Testing
 
@@ -91,5 +92,27 @@ struct MetricsTests {
             }
         }
         #expect(try ExpositionCheck.run(await registry.exposition())["c_total"] == 80_000)
+    }
+
+    @Test("issue 4: servers and spool are measured; each state of the spool can be an alarm", arguments: ["normal", "filling", "full", "failing"])
+    func radiusAndSpool(state: String) async throws {
+        var fake = FakeGateway.State.everyday
+        fake.radius.spool?.state = try #require(RADIUSReport.Spool.State(rawValue: state))
+        let registry = MetricsRegistry()
+        let samples = try ExpositionCheck.run(await registry.exposition(including: FakeGateway(fake)))
+        let labels = #"{kind="authentication",policy="main",server="radius-1"}"#
+        #expect(samples["ipsec_gw_radius_up\(labels)"] == 1 && samples["ipsec_gw_radius_requests_total\(labels)"] == 12)
+        #expect(samples["ipsec_gw_radius_round_trip_seconds\(labels)"] == 0.00125)
+        #expect(samples["ipsec_gw_accounting_spool_records"] == 12 && samples["ipsec_gw_accounting_spool_maximum_bytes"] == Double(1 << 30))
+        for other in ["normal", "filling", "full", "failing"] {
+            #expect(samples["ipsec_gw_accounting_spool_state{state=\"\(other)\"}"] == (other == state ? 1 : 0))
+        }
+        #expect(samples["ipsec_gw_dynamic_authorization_total{event=\"disconnect-ack\"}"] == 12)
+        #expect(samples["ipsec_gw_eap_conversations"] == 3)
+    }
+
+    @Test func threat_C11_hostileNamesOfServers() async throws {
+        let registry = MetricsRegistry()
+        _ = try ExpositionCheck.run(await registry.exposition(including: FakeGateway(.hostile)))
     }
 }

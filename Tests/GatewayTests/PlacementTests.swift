@@ -2,6 +2,7 @@ import ESP
 import GatewayTesting
 import IKE
 import IKEMessages
+import RADIUS
 import Testing
 import Wire
 
@@ -20,10 +21,12 @@ struct PlacementTests {
                 return (
                     address,
                     GatewayRuntime(
-                        name: name, address: address, profile: profile, certificates: GatewayCertificates(), choosesIdentity: choosesIdentity,
-                        template: TunnelTemplate(id: 1), service: "home", interface: "priv0", interfaceKey: "home/priv0", pools: [:],
-                        uniqueness: .replace,
-                        maximumSessionsPerUser: 0, sessionLimitAction: .reject)
+                        .init(
+                            name: name, address: address, profile: profile, certificates: GatewayCertificates(), choosesIdentity: choosesIdentity,
+                            template: TunnelTemplate(id: 1), service: "home", serviceID: 1, interface: "priv0", networkNamespace: nil,
+                            interfaceKey: "home/priv0",
+                            prefixes: [], ownAddresses: [], aaa: GatewayAAA(nas: NASDescription(identifier: "gateway", address: nil)), pools: [:],
+                            uniqueness: .replace, maximumSessionsPerUser: 0, sessionLimitAction: .reject))
                 )
             })
     }

@@ -5,7 +5,11 @@ enum Tool: String {
     case openssl = "/usr/bin/openssl"
     case python = "/usr/bin/python3"
 
-    static var arePresent: Bool { [openssl, python].allSatisfy { FileManager.default.isExecutableFile(atPath: $0.rawValue) } }
+    /// In CI they are asked for in any case: a test that cannot run there fails.
+    static var arePresent: Bool {
+        ProcessInfo.processInfo.environment["CI"] != nil
+            || [openssl, python].allSatisfy { FileManager.default.isExecutableFile(atPath: $0.rawValue) }
+    }
     static let absence = "needs /usr/bin/openssl and /usr/bin/python3"
 
     func run(_ arguments: [String], in folder: String = "/") throws -> (status: Int32, text: String) {

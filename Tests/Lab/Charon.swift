@@ -13,7 +13,15 @@ package final class Charon: Sendable {
         package var keepAlive: Int?
         /// Whether IKE is in the log message by message (level 2).
         package var isVerbose = false
+        /// Octets of a fragment of EAP-TLS and EAP-TTLS; nil: strongSwan's 1024.
+        package var eapFragmentSize: Int?
+        /// Whether it asks for name servers and keeps those that it is given (`nameServers`).
+        package var takesNameServers = false
+        /// As a responder that asks this RADIUS server (eap-radius), with accounting and dynamic authorization.
+        package var radius: FreeRADIUSSettings?
         package init() {}
+
+        fileprivate var furtherPlugins: String { (radius == nil ? "" : " eap-radius") + (takesNameServers ? " resolve" : "") }
     }
 
     package let namespace: Namespace
@@ -41,7 +49,7 @@ package final class Charon: Sendable {
         let file = try scenario.write(
             """
             charon-systemd {
-              load = aesni aes des sha2 sha1 md5 mgf1 rdrand random nonce x509 constraints pubkey pkcs1 pkcs8 pem openssl gmp curve25519 hmac kdf xcbc cmac gcm ccm chapoly kernel-libipsec kernel-netlink socket-default vici
+              load = aesni aes des sha2 sha1 md5 mgf1 rdrand random nonce x509 constraints pubkey pkcs1 pkcs8 pem openssl gmp curve25519 hmac kdf xcbc cmac gcm ccm chapoly kernel-libipsec kernel-netlink socket-default eap-identity eap-md5 eap-gtc eap-mschapv2 eap-tls eap-ttls\(settings.furtherPlugins) vici
               # each login that is waited for takes one, and charon itself about ten
               threads = 32
               install_routes = yes
@@ -56,6 +64,10 @@ package final class Charon: Sendable {
               plugins {
                 vici { socket = unix://\(socket) }
                 kernel-libipsec { allow_peer_ts = no }
+                eap-tls { fragment_size = \(settings.eapFragmentSize ?? 1024) }
+                eap-ttls { fragment_size = \(settings.eapFragmentSize ?? 1024) }
+                resolve { file = \(scenario.folder)/\(name).resolv }
+                \(settings.radius.map(eapRADIUS) ?? "")
               }
               filelog {
                 stdout { default = \(level)
@@ -79,6 +91,12 @@ package final class Charon: Sendable {
         }
         guard answers else { throw LabError("charon's vici socket does not answer:\n\(process.output)") }
         return charon
+    }
+
+    private static func eapRADIUS(_ server: FreeRADIUSSettings) -> String {
+        let servers = "servers {\n lab {\n address = \(server.address)\n secret = \"\(server.secret)\"\n }\n }"
+        let requests = "dae {\n enable = yes\n listen = 0.0.0.0\n port = 3799\n secret = \"\(server.secret)\"\n }"
+        return "eap-radius {\n accounting = yes\n class_group = no\n \(servers)\n \(requests)\n }"
     }
 
     /// Starts charon with these connections loaded.
@@ -166,6 +184,14 @@ package final class Charon: Sendable {
     /// Ends a connection here, without a word to the peer. Not an error when there is none.
     package func forget(ike name: String) async throws {
         _ = try await swanctl(["--terminate", "--force", "--ike", name, "--timeout", "10"])
+    }
+
+    /// Name servers that it was given, in the order of its file.
+    package func nameServers() -> [String] {
+        let text = (try? String(contentsOfFile: "\(scenario.folder)/\(name).resolv", encoding: .utf8)) ?? ""
+        return text.split(separator: "\n").filter { $0.hasPrefix("nameserver ") }.compactMap {
+            $0.split(separator: " ").dropFirst().first.map(String.init)
+        }
     }
 
     /// Its SAs as they are now.

@@ -1,4 +1,4 @@
-/// A connection of strongSwan, as swanctl.conf describes it: IKEv2 with PSK or certificate, as road warrior or as responder.
+/// A connection of strongSwan, as swanctl.conf describes it: IKEv2 with PSK, certificate or EAP, as road warrior or as responder.
 package struct CharonConnection: Sendable {
     package static let childName = "net"
 
@@ -6,7 +6,7 @@ package struct CharonConnection: Sendable {
     package enum Role: Sendable {
         /// Asks for inner addresses (`vips`).
         case initiator
-        /// Hands them out of a pool, as prefix.
+        /// Hands them out of a pool, as prefix; `radius`: as the RADIUS server says.
         case responder(pool: String)
     }
 
@@ -21,9 +21,15 @@ package struct CharonConnection: Sendable {
     /// IDr that is demanded; nil: the peer's address, empty: any.
     package var remoteIdentity: String? = "gw.test"
     package var psk = "a long and random text of the lab"
-    /// How each side authenticates: psk, pubkey, or narrower as swanctl.conf has it (rsa/pss-sha256, ike:ecdsa-sha384, ...).
+    /// How each side authenticates: psk, pubkey, or narrower as swanctl.conf has it (rsa/pss-sha256, ike:ecdsa-sha384, ...); eap-md5, eap-mschapv2,
+    /// eap-tls, eap-ttls. A client whose `remoteAuth` is EAP too takes a gateway that proves itself by nothing else (RFC 5998).
     package var localAuth = "psk"
     package var remoteAuth = "psk"
+    /// What it answers to EAP-Request/Identity; nil: IDi.
+    package var eapIdentity: String?
+    package var eapPassword: String?
+    /// The name in the certificate of the RADIUS server (EAP-TLS, EAP-TTLS); nil: IDr.
+    package var aaaIdentity: String?
     /// Its own certificate, as `Charon.add` named it.
     package var certificate: String?
     package var ike = "aes128gcm16-prfsha256-x25519"
@@ -54,10 +60,16 @@ package struct CharonConnection: Sendable {
             if let identity = connection.identity { text += "    id-own = \(identity)\n" }
             if let remote = connection.remoteIdentity, !remote.isEmpty { text += "    id-peer = \(remote)\n" }
             text += "  }\n"
+            if let password = connection.eapPassword {
+                let name = connection.eapIdentity ?? connection.identity
+                text += "  eap-\(index) {\n    secret = \"\(password)\"\n"
+                if let name { text += "    id = \"\(name)\"\n" }
+                text += "  }\n"
+            }
         }
         text += "}\npools {\n"
         for connection in connections {
-            if case .responder(let pool) = connection.role { text += "  pool-\(connection.name) { addrs = \(pool)\n }\n" }
+            if case .responder(let pool) = connection.role, pool != "radius" { text += "  pool-\(connection.name) { addrs = \(pool)\n }\n" }
         }
         return text + "}\n"
     }
@@ -70,12 +82,15 @@ package struct CharonConnection: Sendable {
         case .initiator:
             lines.append("remote_addrs = \(remoteAddress)")
             if !virtualAddresses.isEmpty { lines.append("vips = \(virtualAddresses.joined(separator: ","))") }
-        case .responder:
-            lines.append("pools = pool-\(name)")
+        case .responder(let pool):
+            lines.append("pools = \(pool == "radius" ? pool : "pool-\(name)")")
         }
         var own = identity.map { "\n      id = \($0)" } ?? ""
         if let certificate { own += "\n      certs = \(certificate)" }
-        let peer = remoteIdentity.map { $0.isEmpty ? "\n      id = %any" : "\n      id = \($0)" } ?? ""
+        if let eapIdentity { own += "\n      eap_id = \"\(eapIdentity)\"" }
+        if let aaaIdentity { own += "\n      aaa_id = \"\(aaaIdentity)\"" }
+        var peer = remoteIdentity.map { $0.isEmpty ? "\n      id = %any" : "\n      id = \($0)" } ?? ""
+        if case .responder = role, remoteAuth.hasPrefix("eap") { peer += "\n      eap_id = %any" }
         // a responder's selectors are its own network; an initiator's own side is its inner address
         let (local, remote): ([String], [String]) =
             if case .responder = role { (remoteSelectors, ["dynamic"]) } else { (localSelectors, remoteSelectors) }

@@ -16,6 +16,8 @@ package struct CharonSA: Sendable {
         package var isEncapsulated: Bool { fields["encap"] == "yes" }
     }
 
+    /// Of its connection.
+    package var name: String
     package var fields: [String: String]
     package var virtualAddresses: [String]
     package var children: [Child]
@@ -37,12 +39,12 @@ package struct CharonSA: Sendable {
         var found: [CharonSA] = []
         for line in text.split(separator: "\n") where line.hasPrefix("list-sa event ") {
             var parser = RawVici(line.dropFirst("list-sa event ".count))
-            for (_, sa) in try parser.section().sections {
+            for (name, sa) in try parser.section().sections {
                 let children = (sa.sections.first { $0.0 == "child-sas" }?.1.sections ?? []).map { _, child in
                     Child(
                         fields: child.values, localSelectors: child.lists["local-ts"] ?? [], remoteSelectors: child.lists["remote-ts"] ?? [])
                 }
-                found.append(CharonSA(fields: sa.values, virtualAddresses: sa.lists["local-vips"] ?? [], children: children))
+                found.append(CharonSA(name: name, fields: sa.values, virtualAddresses: sa.lists["local-vips"] ?? [], children: children))
             }
         }
         return found

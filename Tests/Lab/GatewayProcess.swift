@@ -64,14 +64,17 @@ package final class GatewayProcess: Sendable {
         try await report("sessions")
     }
 
-    /// IKE SAs as `ipsec-gwctl --json sas` lists them.
-    package func sas() async throws -> [GatewaySA] { try await report("sas") }
-
     /// Address pools as `ipsec-gwctl --json pools` lists them.
     package func pools() async throws -> [GatewayPool] { try await report("pools") }
 
     /// Counters as `ipsec-gwctl --json counters` prints them.
     package func counters() async throws -> GatewayCounters { try await report("counters") }
+
+    /// IKE and Child SAs as `ipsec-gwctl --json sas` lists them.
+    package func sas() async throws -> [GatewaySA] { try await report("sas") }
+
+    /// RADIUS servers and accounting as `ipsec-gwctl --json radius` prints them.
+    package func radius() async throws -> GatewayRADIUS { try await report("radius") }
 
     private func report<Answer: Decodable>(_ command: String) async throws -> Answer {
         let output = try await ctl("--json", command).required()

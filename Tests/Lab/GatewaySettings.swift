@@ -66,6 +66,8 @@ package struct GatewaySettings: Sendable {
     package var pool = (first: "10.99.0.10", last: "10.99.0.250")
     /// Whether IPv4 addresses are assigned.
     package var assignsIPv4 = true
+    /// Whether the private interface has an IPv6 address without a pool: RADIUS gives them.
+    package var hasIPv6Interface = false
     /// A pool of IPv6 addresses beside it; nil: none.
     package var pool6: (first: String, last: String)?
     package var dns: [String] = []
@@ -111,6 +113,13 @@ package struct GatewaySettings: Sendable {
     /// reject | replace-oldest
     package var sessionLimit: (count: Int, action: String)?
     package var beside: Beside?
+    /// nil: no RADIUS server.
+    package var radius: GatewayRADIUSSettings?
+    /// A private service by name, id, interface and address, beside `home` (1, priv0).
+    package var furtherServices: [(name: String, id: Int, interface: String, address: String)] = []
+    /// Further tunnel-templates by id, and further ts-lists by name: keys as the file has them, and prefixes.
+    package var furtherTemplates: [Int: [String]] = [:]
+    package var furtherLists: [String: [String]] = [:]
 
     package init() {}
 
@@ -123,13 +132,18 @@ package struct GatewaySettings: Sendable {
               log: { level: \(logLevel), format: text }
 
             """
+        text += radius?.spoolText ?? ""
         if let metrics { text += "  metrics: { address: \(metrics.address), port: \(metrics.port) }\n" }
+        text += radius?.sections ?? ""
         text += """
             tunnel-group: { 1: { workers: \(workers)\(reassembles ? ", reassembly: { max-wait-time: \(reassemblyTime) }" : "") } }
             service:
-              home: { id: 1, interface: { \(Self.interfaceName): { address: [10.99.0.1/24\(pool6 == nil ? "" : ", \"2001:db8:99::1/64\"")] } } }
+              home: { id: 1, interface: { \(Self.interfaceName): { address: [10.99.0.1/24\(pool6 == nil && !hasIPv6Interface ? "" : ", \"2001:db8:99::1/64\"")] } } }
 
             """
+        for service in furtherServices {
+            text += "  \(service.name): { id: \(service.id), interface: { \(service.interface): { address: [\(service.address)] } } }\n"
+        }
         if let beside {
             let namespace = beside.namespace.map { ", network-namespace: \($0)" } ?? ""
             text += "  beside: { id: 2, interface: { \(beside.interface): { address: [10.98.0.1/24]\(namespace) } } }\n"
@@ -159,7 +173,7 @@ package struct GatewaySettings: Sendable {
                 text += "    ca\(index): { cert-file: \(file), revocation-check: none }\n"
             }
         }
-        text += "ipsec:\n"
+        text += "ipsec:\n" + (radius?.policies ?? "")
         if let certificates {
             let anchors = certificates.anchors.indices.map { "ca\($0)" }.joined(separator: ", ")
             let chain = certificates.sendChain.indices.map { "ca\($0 + certificates.anchors.count)" }.joined(separator: ", ")
@@ -199,16 +213,18 @@ package struct GatewaySettings: Sendable {
         if let propagatesPathMTU { template.append("propagate-pmtu: \(propagatesPathMTU)") }
         if let dscp { template.append("dscp: \(dscp)") }
         if clearsDF { template.append("clear-df-bit: true") }
-        text += "  tunnel-template: { 1: { \(template.joined(separator: ", ")) } }\n"
-        if !selectors.isEmpty {
-            text += "  ts-list:\n    lab:\n      local:\n        entry:\n"
-            for (index, prefix) in selectors.enumerated() {
-                text += "          \(index + 1): { address: { prefix: \(prefix) } }\n"
-            }
+        let templates = furtherTemplates.merging([1: template]) { $1 }.sorted { $0.key < $1.key }
+        text += "  tunnel-template: { \(templates.map { "\($0): { \($1.joined(separator: ", ")) }" }.joined(separator: ", ")) }\n"
+        let lists = furtherLists.merging(selectors.isEmpty ? [:] : ["lab": selectors]) { $1 }.sorted { $0.key < $1.key }
+        if !lists.isEmpty { text += "  ts-list:\n" }
+        for (name, prefixes) in lists {
+            let entries = prefixes.enumerated().map { "\($0 + 1): { address: { prefix: \"\($1)\" } }" }
+            text += "    \(name): { local: { entry: { \(entries.joined(separator: ", ")) } } }\n"
         }
         text += """
             ipsec-gateway:
               rw:
+                sap: \(GatewayRADIUSSettings.nasPortID)
                 ike-policy: 1
                 tunnel-group: 1
                 default-tunnel-template: 1
@@ -216,10 +232,11 @@ package struct GatewaySettings: Sendable {
                 local:
                   gateway-address: "\(gatewayAddress)"
                   id: \(hasAutomaticIdentity ? "auto" : "{ fqdn: \(identity) }")
-                  address-assignment: { \(assignment) }
+                  \(assignment.isEmpty ? "" : "address-assignment: { \(assignment) }")
                 pre-shared-key: "\(psk)"
 
             """
+        text += radius?.reference ?? ""
         if certificates != nil { text += "    cert: { cert-profile: own, trust-anchor-profile: lab }\n" }
         if !selectors.isEmpty { text += "    ts-list: lab\n" }
         if let uniqueness { text += "    uniqueness: \(uniqueness)\n" }

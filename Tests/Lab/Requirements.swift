@@ -6,6 +6,8 @@ enum Requirements {
         ("/sbin/ip", "iproute2"), ("/usr/sbin/nft", "nftables"), ("/usr/bin/setpriv", "util-linux"),
         ("/usr/sbin/charon-systemd", "charon-systemd"), ("/usr/sbin/swanctl", "strongswan-swanctl"),
         ("/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so", "libcharon-extra-plugins"),
+        ("/usr/lib/ipsec/plugins/libstrongswan-eap-mschapv2.so", "libcharon-extauth-plugins"),
+        ("/usr/sbin/freeradius", "freeradius"), ("/usr/bin/radclient", "freeradius-utils"), ("/usr/bin/eapol_test", "eapoltest"),
         ("/usr/bin/ping", "iputils-ping"), ("/usr/bin/tcpdump", "tcpdump"),
     ]
 

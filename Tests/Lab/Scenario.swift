@@ -135,7 +135,7 @@ package final class Scenario: Sendable {
     }
 
     /// Called when the scenario ends, before its namespaces go.
-    func atEnd(_ close: @escaping @Sendable () async -> Void) { contents.withLock { $0.closers.append(close) } }
+    package func atEnd(_ close: @escaping @Sendable () async -> Void) { contents.withLock { $0.closers.append(close) } }
 
     package func write(_ text: String, to file: String, permissions: Int = 0o600) throws -> String {
         let path = "\(folder)/\(file)"

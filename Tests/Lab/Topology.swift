@@ -11,9 +11,12 @@
 package struct RoadNetwork: Sendable {
     package static let gatewayAddress = "192.0.2.1"
     package static let lan = "10.20.0.0/24"
+    /// The gateway's own on the private side: servers there know it by this.
+    package static let gatewayLANAddress = "10.20.0.1"
     package static let hostAddress = "10.20.0.2"
     package static let natAddress = "203.0.113.2"
     package static let gatewayAddress6 = "2001:db8:1::1"
+    package static let gatewayLANAddress6 = "2001:db8:20::1"
     package static let lan6 = "2001:db8:20::/64"
     package static let hostAddress6 = "2001:db8:20::2"
     package static func clientAddress6(_ number: Int) -> String { "2001:db8:10\(number)::2" }

@@ -12,7 +12,7 @@ enum AcceptAttributes {
         .init(.framedIPAddress, [10, 1, 2, 3]), .init(.framedIPNetmask, [255, 255, 255, 0]), .init(.framedPool, "staff"),
         .init(.framedIPv6Pool, "staff6"),
         .init(.framedIPv6Address, [0x20, 1, 0x0d, 0xb8] + [UInt8](repeating: 0, count: 11) + [9]),
-        .init(.framedIPv6Prefix, [0, 64, 0x20, 1, 0x0d, 0xb8, 0, 1, 0, 2]),
+        .init(.framedIPv6Prefix, [0, 64, 0x20, 1, 0x0d, 0xb8, 0, 1, 0, 2]), .init(.framedInterfaceID, [0, 0, 0, 0, 0, 0, 0, 7]),
         .init(.alcPrimaryDNS, [10, 0, 0, 53]), .init(.alcSecondaryDNS, [10, 0, 0, 54]), .init(.msPrimaryDNSServer, [10, 0, 0, 99]),
         .init(.alcIPv6PrimaryDNS, [0x20, 1, 0x0d, 0xb8] + [UInt8](repeating: 0, count: 11) + [53]),
         .init(.framedRoute, "192.168.7.0/24 10.1.2.3 1"), .init(.framedRoute, "192.168.8.1"), .init(.framedIPv6Route, "2001:db8:7::/48 :: 1"),
@@ -50,6 +50,7 @@ struct AccessAcceptTests {
         #expect(accept.framedIPAddress == IPAddress("10.1.2.3").map { .address($0) } && accept.framedIPNetmask == 24)
         #expect(accept.framedPool == "staff" && accept.framedIPv6Pool == "staff6")
         #expect(accept.framedIPv6Address == IPAddress("2001:db8::9") && accept.framedIPv6Prefix == IPPrefix("2001:db8:1:2::/64"))
+        #expect(accept.framedInterfaceID == 7 && accept.framedIPv6Host == IPAddress("2001:db8:1:2::7"))
         #expect(accept.ipv4DNS == [IPAddress("10.0.0.53"), IPAddress("10.0.0.54")] && accept.ipv6DNS == [IPAddress("2001:db8::35")])
         #expect(accept.routes == [IPPrefix("192.168.7.0/24"), IPPrefix("192.168.8.1/32"), IPPrefix("2001:db8:7::/48")])
         #expect(accept.delegatedIPv6Prefixes == [IPPrefix("2001:db8:8::/56")])
@@ -66,6 +67,27 @@ struct AccessAcceptTests {
         #expect(dns.ipv4DNS == [IPAddress("10.0.0.1")])
         let off = try accept([.init(.idleTimeout, 0), .init(.acctInterimInterval, 0), .init(.portLimit, 0)])
         #expect(off.idleTimeout == nil && off.interimInterval == nil && off.portLimit == 0)
+    }
+
+    @Test(
+        "V6-3: Framed-IPv6-Prefix /128 as it is, a shorter one with Framed-Interface-Id, else ours to choose; the prefix is never left",
+        arguments: [
+            ("2001:db8::5/128", nil, "2001:db8::5"), ("2001:db8::5/128", [0, 0, 0, 0, 0, 0, 0, 9], "2001:db8::5"),
+            ("2001:db8:1::/64", nil, nil), ("2001:db8:1::/64", [2, 0, 0, 0xff, 0xfe, 0, 0, 1], "2001:db8:1:0:200:ff:fe00:1"),
+            ("2001:db8:1::/48", [0, 0, 0, 0, 0, 0, 0, 1], "2001:db8:1::1"), ("2001:db8:1::ff00/120", [1, 2, 3, 4, 5, 6, 7, 8], "2001:db8:1::ff08"),
+            ("2001:db8:1::ff00/120", [1, 2, 3, 4, 5, 6, 7, 0], nil),
+        ] as [(String, [UInt8]?, String?)])
+    func V6_3_interfaceID(prefix: String, identifier: [UInt8]?, host: String?) throws {
+        let prefix = try #require(IPPrefix(prefix))
+        let accept = try accept([.init(.framedIPv6Prefix, prefix)] + (identifier.map { [.init(.framedInterfaceID, $0)] } ?? []))
+        #expect(accept.framedIPv6Host == host.flatMap { IPAddress($0) })
+        #expect(accept.framedIPv6Host.map { prefix.contains($0) } != false)
+        for bad in [[0, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 1], [UInt8](repeating: 1, count: 9)] as [[UInt8]] {
+            let error = #expect(throws: AccessAcceptError.self) {
+                try self.accept([.init(.framedIPv6Prefix, prefix), .init(.framedInterfaceID, bad)])
+            }
+            #expect(error?.attribute == .framedInterfaceID)
+        }
     }
 
     @Test(

@@ -77,6 +77,8 @@ final class StrongSwanGateway {
     static let charon = "/usr/sbin/charon-systemd"
     /// Why this machine cannot run it, or nil.
     static var missing: String? {
+        // In CI nothing is left out: what is missing there fails.
+        if ProcessInfo.processInfo.environment["CI"] != nil { return nil }
         if geteuid() != 0 { return "namespaces need root" }
         for path in [charon, "/usr/sbin/swanctl", "/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so", "/dev/net/tun"]
         where !FileManager.default.fileExists(atPath: path) { return "\(path) is missing" }

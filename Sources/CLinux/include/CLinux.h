@@ -42,6 +42,8 @@ static inline void *gw_cmsg_data(struct cmsghdr *control) { return CMSG_DATA(con
 
 // ---- ioctl, fcntl and open are variadic ----
 static inline int gw_tun_set_interface(int fd, struct ifreq *request) { return ioctl(fd, TUNSETIFF, request); }
+static inline int gw_tun_get_features(int fd, unsigned int *features) { return ioctl(fd, TUNGETFEATURES, features); }
+static inline int gw_tun_set_offload(int fd, unsigned long offloads) { return ioctl(fd, TUNSETOFFLOAD, offloads); }
 static inline int gw_open(const char *path, int flags, unsigned int mode) { return open(path, flags, mode); }
 
 /// Names the device that a TUNSETIFF is about; 0, or -1 when the name does not fit.
@@ -104,6 +106,10 @@ static inline char *gw_sockaddr_un_path(struct sockaddr_un *address) { return ad
 #endif
 #ifndef UDP_GRO
 #define UDP_GRO 104
+#endif
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
 #endif
 #ifndef SO_ATTACH_REUSEPORT_CBPF
 #define SO_ATTACH_REUSEPORT_CBPF 51

@@ -212,7 +212,7 @@ extension Draft {
     private func readRADIUS(
         _ section: Section, policy: IKEPolicy?, from path: String
     ) -> (authentication: String?, accounting: String?) {
-        let isUsed = policy?.authentication.method.asksRADIUS ?? true
+        let isUsed = policy.map { $0.authentication.method.asksRADIUS || $0.authentication.method.hasEAP } ?? true
         let owner = isUsed ? path : section.path
         let authentication = section["authentication-policy"].flatMap {
             resolve($0, in: authenticationPolicies, from: owner)?.name
@@ -221,7 +221,7 @@ extension Draft {
         guard isUsed else {
             section.value.warn(
                 found: "RADIUS policies, which auth-method \(policy?.authentication.method.rawValue ?? "") ignores",
-                allowed: "psk-radius, cert-radius, eap or auto-eap-radius (AUTH-10)")
+                allowed: "psk-radius, cert-radius, eap, auto-eap or auto-eap-radius (AUTH-10)")
             return (nil, nil)
         }
         if configuration.radius.dynamicAuthorization != nil { names("aaa.radius.dynamic-authorization", from: path) }

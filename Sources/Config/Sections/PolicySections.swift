@@ -105,14 +105,7 @@ extension Draft {
                 policy.fragmentation.reassemblyTimeout = fragment["reassembly-timeout"]?.seconds(1...30) ?? .seconds(2)
             }
         }
-        switch authentication.method {
-        case .eap, .autoEAPRADIUS: method?.uses(.eap)
-        case .autoEAP:
-            // The branch that needs no EAP is there already.
-            method?.warn(
-                found: method?.found ?? "", allowed: "clients with a pre-shared key or a certificate; this version refuses those that ask for EAP")
-        case .psk, .certificate, .pskRADIUS, .certificateRADIUS: break
-        }
+        if authentication.method.hasEAP { method?.uses(.eap) }
         if authentication.method.asksRADIUS { method?.uses(.radiusAuthentication) }
         if policy.acceptsCertificate { method?.uses(.certificates) }
         if policy.signs { (own ?? method)?.uses(.certificates) }

@@ -34,7 +34,7 @@ extension Draft {
                     value.section { readServerPolicy(key.name, $0) }
                 }
                 section["dynamic-authorization"]?.section { section in
-                    var settings = DynamicAuthorization()
+                    var settings = DynamicAuthorizationSettings()
                     settings.port = port(section["port"], 3799)
                     settings.eventTimestampWindow = section["event-timestamp-window"]?.seconds(1...86_400) ?? .seconds(300)
                     settings.requiresEventTimestamp = section["require-event-timestamp"]?.boolean() ?? false

@@ -4,7 +4,7 @@ package import Wire
 package struct RADIUSSettings: Hashable, Sendable {
     package var servers: [RADIUSServer] = []
     package var serverPolicies: [RADIUSServerPolicy] = []
-    package var dynamicAuthorization: DynamicAuthorization?
+    package var dynamicAuthorization: DynamicAuthorizationSettings?
     package var authenticationPolicies: [RADIUSAuthenticationPolicy] = []
     package var accountingPolicies: [RADIUSAccountingPolicy] = []
     package init() {}
@@ -35,7 +35,7 @@ package struct RADIUSServerPolicy: Hashable, Sendable {
     }
 }
 
-package struct DynamicAuthorization: Hashable, Sendable {
+package struct DynamicAuthorizationSettings: Hashable, Sendable {
     package var port: UInt16 = 3799
     package var eventTimestampWindow: Duration = .seconds(300)
     package var requiresEventTimestamp = false

@@ -36,6 +36,8 @@ package struct Configuration: Sendable, Equatable {
 
     /// The pools that some enabled gateway gives addresses from, in the order of the file.
     package var poolsInUse: [LocalPool.Settings] {
+        // A RADIUS server may name any of them (Framed-Pool)
+        if gateways.contains(where: { $0.isEnabled && $0.authenticationPolicy != nil }) { return pools }
         let named = Set(gateways.filter(\.isEnabled).flatMap { [$0.ipv4Pool, $0.ipv6Pool].compactMap { $0 } })
         return pools.filter { named.contains($0.name) }
     }

@@ -36,10 +36,10 @@ struct Placement {
 
 extension GatewayRuntime {
     fileprivate func staying(at place: IPAddress) -> GatewayRuntime {
-        var gateway = self
-        gateway.address = place
-        // `id: auto` is that of the address that clients connect to.
-        if choosesIdentity { gateway.profile.identity = Plan.identity(of: place) }
-        return gateway
+        with { settings in
+            settings.address = place
+            // `id: auto` is that of the address that clients connect to.
+            if settings.choosesIdentity { settings.profile.identity = Plan.identity(of: place) }
+        }
     }
 }

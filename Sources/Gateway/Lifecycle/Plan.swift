@@ -6,6 +6,8 @@ import IKE
 import IKEMessages
 import LinuxIO
 import PKI
+import RADIUS
+import StateStore
 import Wire
 
 /// A configuration turned into what the parts of the daemon are built from: addresses looked up, secrets read, identities made.
@@ -20,6 +22,12 @@ struct Plan: Sendable {
     let systemName: String
     /// Shards of the IKE engine.
     let shards: Int
+    let radius: RADIUSPlan
+    /// Who we are to RADIUS servers, where a gateway has nothing of its own.
+    let nas: NASDescription
+    /// nil: nobody is listened to. The port is opened at start.
+    let dynamicAuthorization: (settings: DynamicAuthorization.Settings, port: UInt16)?
+    let spool: SpoolSettings
 
     /// Certificates as they were read; an error among their problems stops it.
     init(_ configuration: Configuration, _ certificates: CertificateInventory) throws(StartupError) {
@@ -56,6 +64,29 @@ struct Plan: Sendable {
             access: ManagementServer.SocketAccess(group: management.socketGroup, mode: management.socketMode), metrics: management.metrics)
         systemName = configuration.system.name ?? Machine.hostName
         shards = min(8, max(1, cores - 1))
+        radius = try RADIUSPlan(configuration)
+        let size = Int(clamping: management.accountingSpool.maximumSize)
+        spool = SpoolSettings(
+            maximumSize: size, whenFull: management.accountingSpool.whenFull == .refuseLogins ? .refuseLogins : .dropOldestInterim)
+        nas = NASDescription(identifier: systemName, address: configuration.system.address ?? gateways.values.map(\.address).min())
+        dynamicAuthorization = try Self.dynamicAuthorization(configuration, nas: nas)
+    }
+
+    private static func dynamicAuthorization(
+        _ configuration: Configuration, nas: NASDescription
+    ) throws(StartupError) -> (settings: DynamicAuthorization.Settings, port: UInt16)? {
+        guard let asked = configuration.radius.dynamicAuthorization else { return nil }
+        var clients: [DynamicAuthorization.Client] = []
+        for server in configuration.radius.servers where server.acceptsCoA {
+            let settings = try server.settings()
+            clients.append(DynamicAuthorization.Client(name: settings.name, address: settings.address, secret: settings.secret))
+        }
+        var settings = DynamicAuthorization.Settings(clients: clients, nas: nas)
+        settings.eventTimestampWindow = asked.eventTimestampWindow
+        settings.requiresEventTimestamp = asked.requiresEventTimestamp
+        settings.requiresMessageAuthenticator = asked.requiresMessageAuthenticator
+        settings.isStrictAboutIdentification = asked.isStrictAboutIdentification
+        return (settings, asked.port)
     }
 
     var families: Set<AddressFamily> { Set(gateways.keys.map(\.family)) }
@@ -95,12 +126,17 @@ struct Plan: Sendable {
             identity: identity(gateway.identity, address: address), selectors: gateway.trafficSelectors)
         ShortLifetimes.current?.shorten(&profile)
         profile.authorities = certificates.anchors?.requests.authorities ?? []
-        return GatewayRuntime(
+        let settings = GatewayRuntime.Settings(
             name: gateway.name, address: address, profile: profile, sharedKey: gateway.preSharedKey?.value, certificates: certificates,
             choosesIdentity: gateway.identity == .auto, template: gateway.template.template, service: gateway.interface.service,
-            interface: interface?.device ?? gateway.interface.interface, interfaceKey: gateway.interface.description, pools: pools,
+            serviceID: interface?.serviceID ?? 0,
+            interface: interface?.device ?? gateway.interface.interface, networkNamespace: interface?.networkNamespace,
+            interfaceKey: gateway.interface.description,
+            prefixes: interface?.addresses.map(\.prefix) ?? [], ownAddresses: interface?.addresses.map(\.address) ?? [],
+            aaa: GatewayAAA(gateway, address: address, configuration), pools: pools,
             uniqueness: gateway.uniqueness,
             maximumSessionsPerUser: gateway.maximumSessionsPerUser ?? 0, sessionLimitAction: gateway.sessionLimitAction)
+        return GatewayRuntime(settings)
     }
 
     /// `gateway-address: auto`: that of the IPv4 default route, or without one of the IPv6 default route.

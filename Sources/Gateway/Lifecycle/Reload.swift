@@ -2,6 +2,7 @@ import Config
 import Foundation
 import IKE
 package import ManagementAPI
+import RADIUS
 import StateStore
 import Synchronization
 import Wire
@@ -55,6 +56,7 @@ extension Gateway {
         let plan: Plan
         do throws(StartupError) {
             plan = try Plan(next, certificates)
+            if !plan.radius.isEmpty { try Startup.loadDictionary() }
         } catch {
             report.append(ReloadProblem(severity: .error, file: next.file, line: 1, column: 1, key: "", message: error.description))
             return ReloadAnswer(applied: false, problems: report, needRestart: [])
@@ -74,6 +76,10 @@ extension Gateway {
         }
         await parts.sessions.replaceGateways(placement.served)
         for engine in parts.engines { await engine.replaceGateways(placement.served) }
+        await parts.aaa.configure(plan.radius)
+        await parts.accounting.configure(plan.radius, nas: plan.nas, spool: plan.spool)
+        // Without the section nobody may ask any more, though the port stays open until the next start.
+        await parts.dynamicAuthorization?.configure(plan.dynamicAuthorization?.settings ?? DynamicAuthorization.Settings(clients: [], nas: plan.nas))
         parts.door.notify(.limits(placement.served.mapValues(\.profile.policy)))
         if let time = plan.reassemblyTime, self.plan.reassemblyTime != nil {
             report += outerReassembly.apply(time, families: self.plan.families).map { text in

@@ -2,6 +2,7 @@ import Config
 import Datapath
 import LinuxIO
 import Logging
+import RADIUS
 import StateStore
 import Wire
 
@@ -90,6 +91,15 @@ enum Startup {
             return try StateDirectoryLock(directory: directory)
         } catch {
             throw StartupError("\(error)")
+        }
+    }
+
+    /// What names and kinds RADIUS attributes have.
+    static func loadDictionary() throws(StartupError) {
+        do throws(RADIUSError) {
+            try RADIUSDictionary.load()
+        } catch {
+            throw StartupError("\(error); install freeradius-common, which has \(RADIUSDictionary.systemDirectory)/dictionary")
         }
     }
 

@@ -14,21 +14,11 @@ extension IKEEngine {
     }
 
     private func schedule() {
-        guard let first = due.min else { return }
-        if let timer, timer.at <= first.at { return }
-        timer?.task.cancel()
-        let at = first.at
-        timer = (
-            at,
-            Task { [weak self] in
-                try? await Task.sleep(for: max(.milliseconds(1), at - MonotonicClock.now))
-                if !Task.isCancelled { await self?.strike() }
-            }
-        )
+        timer.arm(due.min?.at) { [weak self] in await self?.strike() }
     }
 
     private func strike() {
-        timer = nil
+        timer.struck()
         let now = MonotonicClock.now
         while let first = due.min, first.at <= now {
             _ = due.popMin()
@@ -40,7 +30,6 @@ extension IKEEngine {
     }
 
     func stop() {
-        timer?.task.cancel()
-        timer = nil
+        timer.cancel()
     }
 }

@@ -28,6 +28,8 @@ extension IKEEngine {
         var establishedAt: (wall: Date, clock: Instant)?
         var children: [(sa: ChildSA, since: (wall: Date, clock: Instant))] = []
         var hasSession = false
+        /// What it said in EAP that it is, escaped.
+        var claimedName: String?
         var isSettled = false
         /// The earliest deadline that stands in the heap.
         var armed: Instant?

@@ -45,7 +45,7 @@ extension IKEEngine {
 
     private func refused(_ refusal: Refusal, _ entry: Entry) {
         count("logins-refused-\(refusal.error.notify.type)")
-        environment.log.refused(subject(entry, identity: refusal.identity), cause: refusal.cause)
+        environment.log.refused(subject(entry, identity: refusal.identity), name: entry.claimedName, cause: refusal.cause)
         guard refusal.isFailedProof, let policy = entry.gateway.profile.policy.lockout, let identity = refusal.identity else { return }
         let now = MonotonicClock.now
         if environment.lockouts.failed(refusal.remote, identity: identity.body, policy: policy, at: now) { count("lockouts") }
@@ -113,8 +113,9 @@ extension IKEEngine {
     private func end(_ reason: ClosingReason, _ entry: Entry) {
         count("ended-\(reason.rawValue)")
         settle(entry)
+        let (id, sessions, aaa) = (entry.id, environment.sessions, environment.aaa)
+        if entry.gateway.aaa.authentication != nil { then(entry) { await aaa.abandon(id) } }
         guard entry.hasSession else { return }
-        let (id, sessions) = (entry.id, environment.sessions)
         then(entry) { await sessions.end(id, reason) }
     }
 

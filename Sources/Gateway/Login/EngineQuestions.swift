@@ -4,6 +4,7 @@ import GatewayCrypto
 import IKE
 import IKEMessages
 import LinuxIO
+import ManagementAPI
 import Wire
 
 /// What the machines ask.
@@ -17,7 +18,11 @@ extension IKEEngine {
             let (id, threads) = (entry.id, environment.certificateThreads)
             then(entry) { await self.sign(question, signer, threads, id) }
             return nil
-        case .eap: return .eap(.failure(nil, cause: "EAP needs RADIUS, which this gateway does not have yet", isRejection: false))
+        case .eap(let question):
+            if question.isFirst { entry.claimedName = EscapedText.shown(String(decoding: question.identity, as: UTF8.self)) }
+            let login = login(entry)
+            then(entry) { await self.relay(question, login) }
+            return nil
         case .address(let question):
             entry.hasSession = true
             let id = entry.id
@@ -63,11 +68,38 @@ extension IKEEngine {
         feed(.signature(signature ?? nil), to: id)
     }
 
+    private func login(_ entry: Entry) -> AAA.Login {
+        AAA.Login(id: entry.id, gateway: entry.gateway, local: entry.local, remote: entry.remote)
+    }
+
+    /// Gives an EAP-Response to RADIUS, and what RADIUS says back to the machine, once.
+    private func relay(_ question: EAPQuestion, _ login: AAA.Login) async {
+        let answer = await environment.aaa.relay(question, login)
+        if case .failure = answer { count("eap-failures") }
+        guard entries[login.id] != nil else { return await environment.aaa.abandon(login.id) }
+        feed(.eap(answer), to: login.id)
+    }
+
     private func admit(_ question: AddressQuestion, _ id: UInt64) async {
-        guard let entry = entries[id] else { return }
+        guard let entry = entries[id] else { return await environment.aaa.abandon(id) }
+        var authorization: Authorization?
+        if question.proof == .eap || entry.gateway.authorizesByRADIUS {
+            switch await environment.aaa.authorize(question, login(entry)) {
+            case .authorized(let found): authorization = found
+            case .refused(let refusal, let isRejection):
+                if isRejection { rejected(question, entry) }
+                return feed(.address(refusal.isAboutAddress ? .unavailable(refusal.cause) : .refused(refusal.cause)), to: id)
+            }
+        }
         let answer = await environment.sessions.admit(
-            question, id: id, sa: SAReference(shard: shard, id: id), local: entry.local, gateway: entry.gateway)
+            question, sa: SAReference(shard: shard, id: id), local: entry.local, gateway: entry.gateway, authorization: authorization)
         addressed(answer, worker: await environment.sessions.worker(of: id) ?? 0, to: id)
+    }
+
+    /// RADIUS said no to who proved itself by PSK or certificate (features.md X-12).
+    private func rejected(_ question: AddressQuestion, _ entry: Entry) {
+        guard let policy = entry.gateway.profile.policy.lockout else { return }
+        if environment.lockouts.failed(question.remote, identity: question.peer.body, policy: policy, at: MonotonicClock.now) { count("lockouts") }
     }
 
     private func addressed(_ answer: AddressAnswer, worker: Int, to id: UInt64) {

@@ -24,7 +24,7 @@ actor IKEEngine {
     var owners: [IKESPI: UInt64] = [:]
     var initiations: [InitiationKey: UInt64] = [:]
     var due = Heap<Due>()
-    var timer: (at: Instant, task: Task<Void, Never>)?
+    var timer = DeadlineTimer()
     private(set) var counts: [String: UInt64] = [:]
     /// Error notifies to strangers.
     var errors = ErrorLimit(at: MonotonicClock.now)
@@ -43,6 +43,7 @@ actor IKEEngine {
         /// What fragments of all shards' clients may take up before authentication (threats.md P5).
         let reassembly: ReassemblyBudget
         let certificateThreads: CertificateThreads
+        let aaa: AAA
     }
 
     init(shard: Int, of shardCount: Int, gateways: [IPAddress: GatewayRuntime], environment: Environment) {

@@ -16,6 +16,8 @@ enum LoginCredentials {
 
     enum Side {
         case sharedKey, certificate
+        /// Of the client: whom RADIUS knows. Of us: nothing before EAP has ended (RFC 5998).
+        case eap
     }
 
     struct Branch {
@@ -28,7 +30,18 @@ enum LoginCredentials {
         let policy = gateway.profile.policy.authentication
         func refused(_ cause: String) -> Result<Branch, CertificateRefusal> { .failure(CertificateRefusal(cause: cause)) }
         guard let method else {
-            return refused("it asks for EAP, and gateway \(gateway.name) takes \(gateway.accepted); set the client to that")
+            guard policy.method.hasEAP else {
+                return refused("it asks for EAP, and gateway \(gateway.name) takes \(gateway.accepted); set the client to that")
+            }
+            guard gateway.aaa.authentication != nil else {
+                return refused(
+                    "it asks for EAP, and gateway \(gateway.name) has no radius authentication-policy; give it one, or the client a certificate")
+            }
+            switch policy.own {
+            case .psk: return .success(Branch(peer: .eap, own: .sharedKey))
+            case .certificate, .symmetric: return .success(Branch(peer: .eap, own: .certificate))
+            case .eapOnly: return .success(Branch(peer: .eap, own: .eap))
+            }
         }
         let offered: Side
         switch method {
@@ -73,8 +86,10 @@ enum LoginCredentials {
             } catch {
                 return .refused(error.cause)
             }
+        case .eap: peer = .eap(EAPTerms(question.identity, policy.authentication))
         }
         switch branch.own {
+        case .eap: return Answer(answer: .credentials(Credentials(identity: gateway.identity, peer: peer, own: .eapOnly)))
         case .sharedKey:
             guard let key = gateway.sharedKey else { return .refused("gateway \(gateway.name) has no pre-shared key") }
             return Answer(answer: .credentials(Credentials(identity: gateway.profile.identity, peer: peer, own: .sharedKey(key))))
@@ -95,11 +110,11 @@ enum LoginCredentials {
 extension GatewayRuntime {
     /// For the log: what clients may prove themselves by.
     fileprivate var accepted: String {
-        switch (profile.policy.acceptsPSK, profile.policy.acceptsCertificate) {
-        case (true, true): "a pre-shared key or a certificate"
-        case (true, false): "a pre-shared key"
-        case (false, true): "a certificate"
-        case (false, false): "neither"
-        }
+        let policy = settings.profile.policy
+        let ways = [
+            (policy.acceptsPSK, "a pre-shared key"), (policy.acceptsCertificate, "a certificate"),
+            (policy.authentication.method.hasEAP && settings.aaa.authentication != nil, "EAP"),
+        ]
+        return ways.filter(\.0).map(\.1).joined(separator: " or ")
     }
 }

@@ -45,7 +45,7 @@ extension Gateway: ManagementSource {
                 innerAddresses: session.addresses, service: session.gateway.service, interface: session.gateway.interface,
                 template: session.gateway.template.id, established: session.established ?? started.wall, octetsIn: counters.octetsIn,
                 octetsOut: counters.octetsOut, packetsIn: counters.packetsIn, packetsOut: counters.packetsOut,
-                childSAs: session.children.sorted(), acctSessionId: session.accountingID)
+                childSAs: session.children.sorted(), acctSessionId: session.accountingID, authorization: AuthorizationReport(session))
         }
     }
 
@@ -71,8 +71,6 @@ extension Gateway: ManagementSource {
                 quarantined: UInt64(status.resting), free: status.free)
         }
     }
-
-    package func radius() async -> RADIUSReport { RADIUSReport() }
 
     package func clear(_ selector: SessionSelector) async -> Int {
         let meant = await parts.sessions.all.filter { selector.matches($0) }

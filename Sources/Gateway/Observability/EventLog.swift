@@ -60,8 +60,11 @@ package struct EventLog: Sendable {
     }
 
     /// The client is refused; `cause` is one plain sentence that tells the operator what to look at.
-    package func refused(_ subject: Subject, cause: String) {
-        fromStranger(.notice, "client refused: \(cause)", "refused", subject, ["reason": "\(cause)"])
+    /// `name`: what it said in EAP, if it did.
+    package func refused(_ subject: Subject, name: String? = nil, cause: String) {
+        var fields: Logger.Metadata = ["reason": "\(cause)"]
+        fields["name"] = name.map { "\($0)" }
+        fromStranger(.notice, "client refused: \(cause)", "refused", subject, fields)
     }
 
     /// The session ended; `reason` is such as `client left`, `dead peer`, `cleared by operator`.

@@ -6,6 +6,7 @@ extension MetricsRegistry {
     func exposition(including source: any ManagementSource) async -> String {
         let (status, gateways) = (await source.status(), await source.gateways())
         let (pools, counters) = (await source.pools(), await source.counters())
+        let radius = await source.radius()
         return await exposition { exposition in
             exposition.gauge(
                 "ipsec_gw_info", help: "1; the labels say what runs.",
@@ -33,6 +34,7 @@ extension MetricsRegistry {
             for (name, count) in counters.ike {
                 exposition.counter("ipsec_gw_ike_events_total", help: "What IKE did and refused to do.", labels: [("event", name)], count)
             }
+            exposition.add(radius)
         }
     }
 }

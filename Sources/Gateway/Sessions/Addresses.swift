@@ -7,6 +7,8 @@ import Wire
 /// Drives the address sources: what they say must be stored is on disk before a client hears of its address.
 actor Addresses {
     private var pools: [PoolName: LocalPool] = [:]
+    /// Addresses that RADIUS servers gave, by private interface.
+    private var given: [PoolName: GivenAddresses] = [:]
     private let store: StateStore
     private let logger: Logger
     private var nextRequest: UInt64 = 0
@@ -41,33 +43,63 @@ actor Addresses {
     func acquire(
         pool name: PoolName, identity: String, wanted: IPAddress?, family: AddressFamily, session: LeaseSession
     ) async -> Result<Lease, AddressFailure> {
-        guard var pool = pools[name] else { return .failure(.noPool(name)) }
-        let id = RequestID(nextRequest)
-        nextRequest &+= 1
+        guard pools[name] != nil else { return .failure(.noPool(name)) }
+        let id = newRequest()
         var outputs: [AddressOutput] = []
-        pool.handle(
-            .request(id, LeaseRequest(identity: identity, wanted: wanted, family: family, session: session)), at: MonotonicClock.now,
-            into: &outputs)
-        pools[name] = pool
+        let request = LeaseRequest(identity: identity, wanted: wanted, family: family, session: session)
+        pools[name]?.handle(.request(id, request), at: MonotonicClock.now, into: &outputs)
+        return await settle(outputs, of: name, id: id)
+    }
+
+    /// An address that a RADIUS server gave, within the gateway's private interface. One that lies in a local pool belongs to that (invariant I2).
+    func acquire(given gateway: GatewayRuntime, _ request: LeaseRequest) async -> Result<Lease, AddressFailure> {
+        if let wanted = request.wanted, let pool = pools.values.first(where: { $0.holds(wanted) && gateway.hasPrefix(of: wanted) }) {
+            let answer = await acquire(
+                pool: pool.settings.name, identity: request.identity, wanted: wanted, family: request.family, session: request.session)
+            guard case .success(let lease) = answer, lease.address != wanted else { return answer }
+            await release(lease)
+            return .failure(.refused(.ownedByAnother(wanted)))
+        }
+        let name = gateway.givenName
+        let settings = GivenAddresses.Settings(name: name, prefixes: gateway.prefixes, reserved: Set(gateway.ownAddresses))
+        if given[name] == nil { given[name] = GivenAddresses(settings) } else { given[name]?.reconfigure(settings) }
+        let id = newRequest()
+        return await ask(name, id, .request(id, request))
+    }
+
+    /// Feeds the source of that name, whichever it is.
+    private func feed(_ name: PoolName, _ input: AddressInput, into outputs: inout [AddressOutput]) -> Bool {
+        let now = MonotonicClock.now
+        if pools[name] != nil {
+            pools[name]?.handle(input, at: now, into: &outputs)
+        } else if given[name] != nil {
+            given[name]?.handle(input, at: now, into: &outputs)
+        } else {
+            return false
+        }
+        return true
+    }
+
+    private func newRequest() -> RequestID {
+        nextRequest &+= 1
+        return RequestID(nextRequest)
+    }
+
+    private func ask(_ name: PoolName, _ id: RequestID, _ input: AddressInput) async -> Result<Lease, AddressFailure> {
+        var outputs: [AddressOutput] = []
+        guard feed(name, input, into: &outputs) else { return .failure(.noPool(name)) }
         return await settle(outputs, of: name, id: id)
     }
 
     /// The lease goes to another session of the same identity without being given back (features.md X-8).
     func takeOver(_ lease: Lease, by session: LeaseSession) async -> Lease? {
-        guard var pool = pools[lease.pool] else { return nil }
-        let id = RequestID(nextRequest)
-        nextRequest &+= 1
-        var outputs: [AddressOutput] = []
-        pool.handle(.takeOver(id, lease, by: session), at: MonotonicClock.now, into: &outputs)
-        pools[lease.pool] = pool
-        return try? await settle(outputs, of: lease.pool, id: id).get()
+        let id = newRequest()
+        return try? await ask(lease.pool, id, .takeOver(id, lease, by: session)).get()
     }
 
     func release(_ lease: Lease) async {
-        guard var pool = pools[lease.pool] else { return }
         var outputs: [AddressOutput] = []
-        pool.handle(.release(lease), at: MonotonicClock.now, into: &outputs)
-        pools[lease.pool] = pool
+        guard feed(lease.pool, .release(lease), into: &outputs) else { return }
         let changes = perform(outputs, of: lease.pool)
         do throws(StateStoreError) {
             if !changes.isEmpty { try await store.commit(changes) }
@@ -147,14 +179,15 @@ actor Addresses {
 enum AddressFailure: Error, CustomStringConvertible {
     case noPool(PoolName)
     /// The gateway assigns none of the family.
-    case noAddresses(gateway: String, AddressFamily)
+    case noAddresses(gateway: String, AddressFamily, asksRADIUS: Bool)
     case refused(AddressRefusal)
     case store(StateStoreError)
 
     var description: String {
         switch self {
         case .noPool(let name): "pool \(name) is not configured"
-        case .noAddresses(let gateway, let family): "gateway \(gateway) has no IPv\(family.rawValue) addresses"
+        case .noAddresses(let gateway, let family, let asksRADIUS):
+            "gateway \(gateway) has no IPv\(family.rawValue) addresses" + (asksRADIUS ? ", and the RADIUS server gave none" : "")
         case .refused(let refusal): "\(refusal)"
         case .store(let error): "the lease could not be stored: \(error)"
         }

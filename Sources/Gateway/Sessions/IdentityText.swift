@@ -9,4 +9,13 @@ extension IdentificationPayload {
         default: description
         }
     }
+
+    /// User-Name where nobody asked the client for one: names as they were sent, everything else as text (features.md RAD-1). Nothing is cut off
+    /// here: whoever makes a request of it refuses what is too long.
+    var userName: [UInt8] {
+        switch type {
+        case .fqdn, .rfc822Address, .keyID: data
+        default: Array(text.utf8)
+        }
+    }
 }

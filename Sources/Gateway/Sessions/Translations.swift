@@ -120,4 +120,15 @@ enum AlgorithmNames {
         [encryption(proposal.suite), integrity(proposal.suite), proposal.extendedSequenceNumbers ? "esn" : ""]
             .filter { !$0.isEmpty }.joined(separator: "/")
     }
+
+    /// The alternatives of a transform, by ProtectionSuite's names.
+    static func names(of transform: IPsecTransform) -> [String] {
+        transform.encryption.flatMap { choice in
+            (transform.integrity.isEmpty ? [.none] : transform.integrity).compactMap { integrity in
+                ProtectionSuite(encryption: choice.algorithm, keyBits: choice.keyBits, integrity: integrity).map {
+                    [encryption($0), self.integrity($0)].filter { !$0.isEmpty }.joined(separator: "/")
+                }
+            }
+        }
+    }
 }

@@ -24,7 +24,7 @@ extension IKEPolicy {
         case psk, certificate = "cert", pskRADIUS = "psk-radius", certificateRADIUS = "cert-radius", eap
         case autoEAP = "auto-eap", autoEAPRADIUS = "auto-eap-radius"
 
-        /// Some branch of it asks a RADIUS server.
+        /// It cannot do without a RADIUS server. `auto-eap` can: its EAP branch is open where the gateway has a server to ask (AUTH-8).
         package var asksRADIUS: Bool {
             switch self {
             case .psk, .certificate, .autoEAP: false

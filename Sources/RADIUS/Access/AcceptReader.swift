@@ -76,6 +76,14 @@ struct AcceptReader {
         return result
     }
 
+    /// RFC 3162 section 2.2: eight octets; zero is a router's, not a host's.
+    func interfaceID(_ type: RADIUSAttributeType) throws(AccessAcceptError) -> UInt64? {
+        guard let attribute = try one(type) else { return nil }
+        let identifier = attribute.value.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        guard attribute.value.count == 8, identifier != 0 else { throw AccessAcceptError(attribute: type, cause: "is no interface identifier") }
+        return identifier
+    }
+
     /// RFC 2865 section 5.22, RFC 3162 section 2.5: prefix, gateway, metrics; the client itself is the gateway whatever stands there.
     /// Framed-Route without a length has that of the address's class, which nobody means today: it is one host.
     func routes(_ type: RADIUSAttributeType, _ family: AddressFamily) throws(AccessAcceptError) -> [IPPrefix] {

@@ -50,6 +50,8 @@ package struct AccessAccept: Equatable, Sendable {
     package var framedIPNetmask: Int?
     package var framedIPv6Address: IPAddress?
     package var framedIPv6Prefix: IPPrefix?
+    /// The host part of a Framed-IPv6-Prefix; never zero.
+    package var framedInterfaceID: UInt64?
     package var framedPool: String?
     package var framedIPv6Pool: String?
     /// Primary, secondary: at most two of each family (RAD-6).
@@ -106,6 +108,15 @@ package struct AccessAccept: Equatable, Sendable {
         portLimit = try reader.number(.portLimit, in: 0...UInt32.max)
     }
 
+    /// The host that Framed-IPv6-Prefix means: a /128 as it is, a shorter one with Framed-Interface-Id; nil: we choose its host part (V6-3).
+    package var framedIPv6Host: IPAddress? {
+        guard let prefix = framedIPv6Prefix else { return nil }
+        guard prefix.length < 128 else { return prefix.address }
+        // Of a prefix that leaves less than 64 bits the identifier's lower ones are the host part.
+        let host = framedInterfaceID.map { UInt128($0) & (UInt128.max >> prefix.length) } ?? 0
+        return host == 0 ? nil : IPAddress(family: .ipv6, value: prefix.address.value | host)
+    }
+
     /// An AEAD takes no integrity algorithm, a cipher without one needs it; what is not said is the template's.
     private func checkSuite() throws(AccessAcceptError) {
         guard let encryption, let integrity else { return }
@@ -135,6 +146,7 @@ package struct AccessAccept: Equatable, Sendable {
         let prefixes = try reader.prefixes(.framedIPv6Prefix)
         guard prefixes.count <= 1 else { throw AccessAcceptError(attribute: .framedIPv6Prefix, cause: "stands there \(prefixes.count) times") }
         framedIPv6Prefix = prefixes.first
+        framedInterfaceID = try reader.interfaceID(.framedInterfaceID)
         framedPool = try reader.text(.framedPool)
         framedIPv6Pool = try reader.text(.framedIPv6Pool)
         ipv4DNS = try reader.addresses([.alcPrimaryDNS, .alcSecondaryDNS], .ipv4)

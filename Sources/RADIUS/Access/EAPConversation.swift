@@ -14,7 +14,7 @@ package struct EAPConversation: Sendable {
     }
 
     /// Why a client's EAP message is not relayed; the login ends.
-    package enum Fault: Error, Equatable, Sendable {
+    package enum Fault: Error, Equatable, Sendable, CustomStringConvertible {
         /// No EAP-Response, or one whose length lies.
         case malformed
         /// Longer than an Access-Request can carry.
@@ -29,6 +29,21 @@ package struct EAPConversation: Sendable {
         case outOfTurn
         /// Longer than any method needs.
         case tooManyRounds
+
+        /// For the log: what the operator may look at.
+        package var description: String {
+            switch self {
+            case .malformed: "it is no EAP-Response"
+            case .tooLong: "it is longer than \(EAPConversation.maximumMessage) octets"
+            case .unexpectedIdentifier: "it answers another request than the last one"
+            case .unexpectedIdentity: "it says another identity than at first"
+            case .methodNotAllowed(let method) where EAPMethodRule.derivesKey(method):
+                "\(EAPMethodRule.name(method)) does not prove the server, as own-auth-method: eap-only needs"
+            case .methodNotAllowed(let method): "\(EAPMethodRule.name(method)) derives no key, and allow-non-keying-eap is false"
+            case .outOfTurn: "nothing was asked"
+            case .tooManyRounds: "its conversation has more than \(EAPConversation.maximumRounds) rounds"
+            }
+        }
     }
 
     /// Rounds of one conversation; EAP-TLS with long certificates in small fragments takes about forty.
@@ -118,7 +133,7 @@ package struct EAPConversation: Sendable {
         } catch {
             return .invalid("\(error)")
         }
-        let name = method.map { "EAP type \($0)" } ?? "no EAP method"
+        let name = method.map(EAPMethodRule.name) ?? "no EAP method"
         guard methods.allows(method) else { return .invalid("Access-Accept after \(name), which is not allowed") }
         guard EAPMethodRule.derivesKey(method) else { return .accepted(accept, eap: ending(packet, .success), keys: nil) }
         guard let keys = packet.keys else { return .invalid("Access-Accept without MS-MPPE keys after \(name)") }

@@ -11,6 +11,24 @@ package enum EAPMethodRule: Equatable, Sendable {
     /// TLS, SIM, TTLS, AKA, PEAP, FAST, PSK, SAKE, IKEv2, AKA', GPSK, PWD, EKE, TEAP.
     private static let mutualMethods: Set<UInt32> = [13, 18, 21, 23, 25, 43, 47, 48, 49, 50, 51, 52, 53, 55]
 
+    /// As people call it; RFC 3748 section 5 and IANA's list.
+    static func name(_ method: UInt32) -> String {
+        switch method {
+        case 4: "EAP-MD5"
+        case 5: "EAP-OTP"
+        case 6: "EAP-GTC"
+        case 13: "EAP-TLS"
+        case 18: "EAP-SIM"
+        case 21: "EAP-TTLS"
+        case 23: "EAP-AKA"
+        case 25: "PEAP"
+        case 26, 29: "EAP-MSCHAPv2"
+        case 50: "EAP-AKA'"
+        case 52: "EAP-PWD"
+        default: "EAP type \(method)"
+        }
+    }
+
     /// Whether a method derives a key; no method does not.
     static func derivesKey(_ method: UInt32?) -> Bool { method.map { !nonKeyingMethods.contains($0) } ?? false }
 

@@ -58,6 +58,7 @@ package struct RADIUSAttributeType: Hashable, Sendable {
 
     // RFC 3162, 4818, 5176, 6911
     package static let nasIPv6Address = RADIUSAttributeType(95)
+    package static let framedInterfaceID = RADIUSAttributeType(96)
     package static let framedIPv6Prefix = RADIUSAttributeType(97)
     package static let framedIPv6Route = RADIUSAttributeType(99)
     package static let framedIPv6Pool = RADIUSAttributeType(100)

@@ -7,15 +7,15 @@ enum DynamicAuthorizationRequests {
     private static let now = Instant(nanoseconds: 1_000_000_000)
     private static let wall: UInt32 = 1_795_230_880
 
-    private static func machine() -> DynamicAuthorization {
+    private static func machine(_ secret: String = "xyzzy5461") -> DynamicAuthorization {
         let nas = NASDescription(identifier: "gw-1", address: IPAddress(v4: 0xc000_0201))
-        let client = DynamicAuthorization.Client(name: "aaa", address: server.address, secret: Secret(Array("xyzzy5461".utf8)))
+        let client = DynamicAuthorization.Client(name: "aaa", address: server.address, secret: Secret(Array(secret.utf8)))
         return DynamicAuthorization(DynamicAuthorization.Settings(clients: [client], nas: nas))
     }
 
-    /// Octets that nobody with the secret made.
+    /// Octets that nobody with the secret made; the seeds are signed with another.
     static func unsigned(_ octets: [UInt8]) {
-        var machine = machine()
+        var machine = machine("known to nobody here")
         guard case .dropped = machine.receive(octets, from: server, at: now, wall: wall) else { found("a request without the secret") }
         expect(machine.remembered == 0, "a stranger's request is remembered")
     }
@@ -25,7 +25,9 @@ enum DynamicAuthorizationRequests {
         var machine = machine()
         switch bounded("a request", { machine.receive(octets, from: server, at: now, wall: wall) }) {
         case .dropped(let drop, _):
-            expect(drop == .malformed || drop == .stale, "\(drop), though signed")
+            // The first Message-Authenticator is right; a second one, which is not, may stand behind it.
+            let hasSecond = octets.dropFirst(38).contains(80)
+            expect(drop == .malformed || drop == .stale || hasSecond && drop == .badMessageAuthenticator, "\(drop), though signed")
             expect(machine.remembered == 0, "a dropped request is remembered")
         case .reply(let reply, _, let cause):
             expect(cause != nil, "an answer to nothing")

@@ -1,4 +1,5 @@
 import COpenSSL
+import GatewayCrypto
 import RADIUS
 import Wire
 
@@ -18,13 +19,15 @@ enum RADIUSReplies {
     static func run(_ octets: [UInt8]) {
         _ = isReady
         var script = Script(octets)
-        switch script.choice(6) {
+        switch script.choice(8) {
         case 0: unsigned(script.rest())
         case 1: access(.accessAccept, script.rest())
         case 2: access(.accessChallenge, script.rest())
         case 3: access(.accessReject, script.rest())
         case 4: dynamicAuthorization(script.octet() & 1 == 0 ? .disconnectRequest : .coaRequest, script.rest())
-        default: client(script.rest())
+        case 5: client(script.rest())
+        case 6: keys(&script)
+        default: last(script.choice(4), script.rest())
         }
     }
 
@@ -73,6 +76,55 @@ enum RADIUSReplies {
         guard let encoded = try? packet.encode(secret: secret) else { found("what is relayed cannot be sent") }
         guard let again = decode(encoded, nil) else { found("what we send we cannot read") }
         expect(again.first(.eapMessage)?.value == octets, "another EAP message than the client's")
+    }
+
+    /// MS-MPPE keys of any length and number, hidden as a server hides them.
+    private static func keys(_ script: inout Script) {
+        var attributes: [RADIUSAttribute] = []
+        var given: [RADIUSAttributeType: [[UInt8]]] = [:]
+        for _ in 0..<script.choice(5) {
+            let type = script.octet() & 1 == 0 ? RADIUSAttributeType.msMPPERecvKey : .msMPPESendKey
+            let key = script.octets(script.choice(64))
+            if key.isEmpty { continue }  // of which the library sends nothing
+            attributes.append(RADIUSAttribute(type, key))
+            given[type, default: []].append(key)
+        }
+        // What cannot be hidden is never sent.
+        guard let octets = try? RADIUSPacket(.accessAccept, identifier: 9, attributes: attributes).encode(secret: secret, request: request) else {
+            return
+        }
+        let (receive, send) = (given[.msMPPERecvKey] ?? [], given[.msMPPESendKey] ?? [])
+        let isWhole = receive.count == 1 && send.count == 1 && (receive + send).allSatisfy { (16...32).contains($0.count) }
+        guard let packet = decode(octets, request) else {
+            expect(!isWhole, "good keys are refused")
+            return
+        }
+        guard let keys = packet.keys else {
+            expect(!isWhole, "good keys are passed over")
+            return
+        }
+        expect(isWhole, "keys of no use are taken")
+        let master = keys.masterSessionKey()
+        let expected = Array(receive.joined()) + Array(send.joined())
+        expect(master.exposed() == expected + [UInt8](repeating: 0, count: 64 - expected.count), "another master session key")
+    }
+
+    /// Any Access-Accept, rightly signed, in the middle of a conversation of a method that derives keys, or of one that does not.
+    private static func last(_ choice: Int, _ attributes: [UInt8]) {
+        let method: UInt8 = [13, 26, 4, 254][choice]
+        guard var conversation = conversation() else { found("no conversation") }
+        _ = try? conversation.next([2, 0, 0, 6, 1, 97])
+        guard let challenge = decode(signed(.accessChallenge, [79, 8, 1, 1, 0, 6, method, 0x20], request), request) else { found("no challenge") }
+        _ = conversation.read(RADIUSReply(packet: challenge, server: "a", requestAuthenticator: request, roundTrip: .zero))
+        let isRelayed = (try? conversation.next([2, 1, 0, 6, method, 0])) != nil
+        expect(isRelayed == (method == 13 || method == 26), "EAP type \(method) is \(isRelayed ? "" : "not ")relayed")
+        guard isRelayed, let packet = decode(signed(.accessAccept, attributes, request), request) else { return }
+        guard
+            case .accepted(_, let eap, let keys) = conversation.read(
+                RADIUSReply(packet: packet, server: "a", requestAuthenticator: request, roundTrip: .zero))
+        else { return }
+        expect(keys != nil && packet.keys != nil, "accepted without the method's keys")
+        expect(eap.first == 3 && eap.count == 4, "an EAP-Success that is none")
     }
 
     private static func decode(_ octets: [UInt8], _ request: [UInt8]?) -> RADIUSPacket? {
