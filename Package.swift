@@ -202,9 +202,11 @@ let package = Package(
     ]
 )
 
-// What `swift build` need not wait for: `make fuzz` asks for it, and builds the rest with libFuzzer's counters.
+// What `swift build` need not wait for. `make fuzz` builds the fuzz targets, and the rest with libFuzzer's counters.
 if Context.environment["IPSEC_GW_EXTRAS"] == "1" {
     package.targets += [
+        .executableTarget(
+            name: "crypto-bench", dependencies: ["GatewayCrypto", "Wire"], path: "Tests/Benchmarks/Crypto", swiftSettings: tests),
         .systemLibrary(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
         .executableTarget(
             name: "Fuzz",

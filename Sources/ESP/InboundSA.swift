@@ -61,6 +61,10 @@ package struct InboundSA: ~Copyable, @unchecked Sendable {
         return try accept(packet, sequence)
     }
 
+    /// Where packets of this SA stand in a batch; none: they gain nothing by one.
+    package var lane: Lane { @_noLocks get { cipher.lane } }
+    package var engine: CryptoEngine { cipher.engine }
+
     /// The first half of `open`: gives the packet to a batch. Its octets stay where they are until the flush, and this SA does too.
     /// Throws `.noRoom` with nothing done when the batch takes no more.
     @_noLocks

@@ -23,7 +23,7 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
     ) throws(CryptoError) {
         let cipher = try RecordCipher(
             suite.protection, encryptionKey: encryptionKey, integrityKey: integrityKey, direction: .seal, engine: engine)
-        let vectors = try UnpredictableIV.source(for: suite.protection, entropy: entropy)
+        let vectors = try UnpredictableIV.source(for: suite.protection, entropy: entropy, engine: engine)
         self.init(
             spi: spi, suite: suite, cipher: cipher, vectors: vectors, maximumRecords: maximumRecords, startingAfter: startingAfter)
     }
@@ -58,40 +58,42 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
     /// Throws `.exhausted` before a number or an IV would come a second time, `.noRoom`, `.cipher`.
     @_noLocks
     package mutating func seal(_ buffer: PacketView, offset: Int, length: Int, nextHeader: UInt8) throws(Drop) -> Int {
-        let packet = try prepare(buffer, offset: offset, length: length, nextHeader: nextHeader)
-        let parts = parts(of: packet)
-        let sealed = unsafe cipher.seal(
-            aad: parts.aad.readOnly, iv: parts.iv.readOnly, text: parts.text.buffer, macTrailer: parts.trailer.readOnly, icv: parts.icv.buffer)
-        guard sealed else { throw .cipher }
-        return packet.count
+        let prepared = try prepare(buffer, offset: offset, length: length, nextHeader: nextHeader)
+        guard seal(prepared) else { throw .cipher }
+        return prepared.packet.count
     }
 
-    /// A packet that a batch seals: it is ready to be sent when the batch says so of its ticket, after the flush.
-    package struct Pending: Sendable {
-        package let ticket: Int
-        /// Of the ESP packet.
-        package let length: Int
+    /// A packet with its number, its IV and its trailer, whose inner octets can still be read. It is sealed once, before it is sent.
+    package struct Prepared {
+        package let packet: PacketView
+        let sequence: UInt64
     }
 
-    /// As `seal`, by a batch. The packet's octets and this SA stay where they are until the flush. Throws `.noRoom` too, with no number used, when the
-    /// batch takes no more.
+    /// Where packets of this SA stand in a batch; none: they gain nothing by one.
+    package var lane: Lane { @_noLocks get { cipher.lane } }
+    package var engine: CryptoEngine { cipher.engine }
+
+    /// The second half of `seal`. False: it must not be sent.
     @_noLocks
-    package mutating func begin(
-        _ buffer: PacketView, offset: Int, length: Int, nextHeader: UInt8, in batch: inout RecordBatch
-    ) throws(Drop) -> Pending {
-        guard batch.count < batch.capacity else { throw .noRoom }
-        let packet = try prepare(buffer, offset: offset, length: length, nextHeader: nextHeader)
-        let parts = parts(of: packet)
-        let ticket = unsafe batch.seal(
+    package mutating func seal(_ prepared: Prepared) -> Bool {
+        let parts = parts(of: prepared)
+        return unsafe cipher.seal(
+            aad: parts.aad.readOnly, iv: parts.iv.readOnly, text: parts.text.buffer, macTrailer: parts.trailer.readOnly, icv: parts.icv.buffer)
+    }
+
+    /// The same by a batch: the packet is ready to be sent when the batch says so of the ticket, after the flush. Its octets and this SA stay where they
+    /// are until then. Nil: the batch takes no more.
+    @_noLocks
+    package mutating func seal(_ prepared: Prepared, in batch: inout RecordBatch) -> Int? {
+        let parts = parts(of: prepared)
+        return unsafe batch.seal(
             &cipher, aad: parts.aad.readOnly, iv: parts.iv.readOnly, text: parts.text.buffer, macTrailer: parts.trailer.readOnly,
             icv: parts.icv.buffer)
-        guard let ticket else { throw .noRoom }
-        return Pending(ticket: ticket, length: packet.count)
     }
 
-    /// Writes all but ICV and cipher text: header, IV, trailer. Returns the ESP packet.
+    /// The first half of `seal`: writes all but ICV and cipher text. Throws as it does, but for `.cipher`, which is an IV that could not be made.
     @_noLocks
-    private mutating func prepare(_ buffer: PacketView, offset: Int, length: Int, nextHeader: UInt8) throws(Drop) -> PacketView {
+    package mutating func prepare(_ buffer: PacketView, offset: Int, length: Int, nextHeader: UInt8) throws(Drop) -> Prepared {
         let protection = suite.protection
         let prefix = suite.prefixLength
         let padLength = suite.padLength(of: length)
@@ -116,7 +118,7 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
         text.put(UInt8(truncatingIfNeeded: padLength), at: textLength &- 2)
         text.put(nextHeader, at: textLength &- 1)
         guard writeIV(packet.part(ESPSuite.headerLength, protection.ivLength)) else { throw .cipher }
-        return packet
+        return Prepared(packet: packet, sequence: sequence)
     }
 
     /// AEAD: the sequence number, which counts and never comes twice (threats.md P27, RFC 4106 section 3.1). CBC: unpredictable, RFC 3602 section 3.
@@ -136,14 +138,15 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
 
     /// What the cipher is given. Associated data and trailer stand in `scratch` where the sequence number is extended.
     @_noLocks
-    private func parts(of packet: PacketView) -> Parts {
+    private func parts(of prepared: Prepared) -> Parts {
         let protection = suite.protection
+        let packet = prepared.packet
         let textLength = packet.count &- suite.prefixLength &- protection.icvLength
         let scratch = unsafe PacketView(UnsafeMutableRawBufferPointer(start: self.scratch, count: 16))
         var aad = packet.part(0, ESPSuite.headerLength)
         var trailer = scratch.part(0, 0)
         if suite.extendedSequenceNumbers {
-            let high = UInt32(truncatingIfNeeded: sequence >> 32)
+            let high = UInt32(truncatingIfNeeded: prepared.sequence >> 32)
             if protection.isAEAD {
                 scratch.put(spi, at: 0)
                 scratch.put(high, at: 4)

@@ -9,6 +9,7 @@
     /// Tickets given.
     package private(set) var count = 0
     private var waiting = 0
+    private var failures = 0
     private let slots: UnsafeMutablePointer<Slot>
     // For each slot: tag, ICV that came, nonce, associated data
     private let scratch: UnsafeMutableRawPointer
@@ -34,7 +35,20 @@
 
     /// Throws `.unsupported` when this machine has no such engine.
     package init(capacity: Int, engine: CryptoEngine = .preferred) throws(CryptoError) {
-        jobs = try MultiBufferJobs(engine)
+        self.init(capacity, try MultiBufferJobs(engine))
+    }
+
+    /// One that does records one at a time where the engine cannot be had, for want of memory.
+    package init(atMost capacity: Int, engine: CryptoEngine) {
+        self.init(capacity, Self.jobs(engine))
+    }
+
+    private static func jobs(_ engine: CryptoEngine) -> MultiBufferJobs {
+        do throws(CryptoError) { return try MultiBufferJobs(engine) } catch { return MultiBufferJobs() }
+    }
+
+    private init(_ capacity: Int, _ jobs: consuming MultiBufferJobs) {
+        self.jobs = jobs
         self.capacity = max(capacity, 1)
         unsafe slots = .allocate(capacity: self.capacity)
         unsafe scratch = .allocate(byteCount: self.capacity * Self.stride, alignment: 64)
@@ -52,7 +66,10 @@
         macTrailer: UnsafeRawBufferPointer, icv: UnsafeMutableRawBufferPointer
     ) -> Int? {
         guard let ticket = unsafe next(seals: true, text, icv) else { return nil }
-        guard cipher.seals, unsafe cipher.fits(iv, text, macTrailer, icvCount: icv.count) else { return ticket }
+        guard cipher.seals, unsafe cipher.fits(iv, text, macTrailer, icvCount: icv.count) else {
+            settle(ticket, false)
+            return ticket
+        }
         if unsafe !submit(cipher, ticket, aad, iv, macTrailer) {
             unsafe settle(ticket, cipher.seal(aad: aad, iv: iv, text: text, macTrailer: macTrailer, icv: icv))
         }
@@ -66,7 +83,10 @@
         macTrailer: UnsafeRawBufferPointer, icv: UnsafeMutableRawBufferPointer
     ) -> Int? {
         guard let ticket = unsafe next(seals: false, text, icv) else { return nil }
-        guard !cipher.seals, unsafe cipher.fits(iv, text, macTrailer, icvCount: icv.count) else { return ticket }
+        guard !cipher.seals, unsafe cipher.fits(iv, text, macTrailer, icvCount: icv.count) else {
+            settle(ticket, false)
+            return ticket
+        }
         if unsafe !submit(cipher, ticket, aad, iv, macTrailer) {
             unsafe settle(ticket, cipher.open(aad: aad, iv: iv, text: text, macTrailer: macTrailer, icv: UnsafeRawBufferPointer(icv)))
         }
@@ -87,10 +107,14 @@
         return unsafe slots[ticket].state == .succeeded
     }
 
+    /// Whether every record was; asked after the flush.
+    package var allSucceeded: Bool { @_noLocks get { failures == 0 && waiting == 0 } }
+
     /// Forgets all tickets, after a flush of what still waits.
     @_noLocks package mutating func removeAll() {
         flush()
         count = 0
+        failures = 0
     }
 
     // MARK: -
@@ -103,8 +127,9 @@
         return ticket
     }
 
-    private func settle(_ ticket: Int, _ succeeded: Bool) {
+    private mutating func settle(_ ticket: Int, _ succeeded: Bool) {
         unsafe slots[ticket].state = succeeded ? .succeeded : .failed
+        if !succeeded { failures &+= 1 }
     }
 
     /// Gives a record to the library if it is one for it and lies as it wants it: as ESP packets do.
@@ -112,7 +137,8 @@
         _ cipher: borrowing RecordCipher, _ ticket: Int, _ aad: UnsafeRawBufferPointer, _ iv: UnsafeRawBufferPointer,
         _ trailer: UnsafeRawBufferPointer
     ) -> Bool {
-        guard let keys = cipher.fast, keys.isBatched, let text = unsafe slots[ticket].text.baseAddress, let icv = unsafe slots[ticket].icv.baseAddress
+        guard let keys = cipher.fast, !keys.lane.isNone, let text = unsafe slots[ticket].text.baseAddress,
+            let icv = unsafe slots[ticket].icv.baseAddress
         else { return false }
         let length = unsafe slots[ticket].text.count
         let place = unsafe scratch + ticket &* Self.stride

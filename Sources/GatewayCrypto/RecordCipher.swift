@@ -126,10 +126,13 @@ package struct RecordCipher: ~Copyable, Sendable {
         return unsafe isFast || cipher?.restart(UnsafeRawBufferPointer(start: nonce.base, count: saltLength + suite.ivLength)) == true
     }
 
+    /// Who does its records; with cipher and MAC those that stand in a batch.
+    package var engine: CryptoEngine { fast == nil ? .openSSL : .multiBuffer }
+
     // MARK: For batches
 
-    /// Whether records of this cipher gain by going through a batch.
-    package var isBatched: Bool { @_noLocks get { fast?.isBatched == true } }
+    /// Where records of this cipher stand in a batch; none: they gain nothing by one.
+    package var lane: Lane { @_noLocks get { fast?.lane ?? Lane.none } }
     var seals: Bool { @_noLocks get { direction == .seal } }
 
     /// Salt | IV; the caller saw to the IV's length and to room for 16 octets.

@@ -30,16 +30,17 @@ private final class Room {
         let rooms = packets.map { Room([UInt8](repeating: 0, count: suite.prefixLength) + $0 + [UInt8](repeating: 0, count: suite.longestSuffix)) }
         var lengths: [Int] = []
         for (index, room) in rooms.enumerated() {
-            let pending = try outbound.begin(room.view, offset: suite.prefixLength, length: packets[index].count, nextHeader: 4, in: &batch)
-            #expect(pending.ticket == index)
-            lengths.append(pending.length)
+            let prepared = try outbound.prepare(room.view, offset: suite.prefixLength, length: packets[index].count, nextHeader: 4)
+            let ticket = outbound.seal(prepared, in: &batch)
+            #expect(ticket == index)
+            lengths.append(prepared.packet.count)
         }
-        let isFull = drop { () throws(Drop) in
-            _ = try outbound.begin(rooms[0].view, offset: suite.prefixLength, length: 20, nextHeader: 4, in: &batch)
-        }
-        #expect(isFull == .noRoom && outbound.sequence == 24)
+        let spare = Room([UInt8](repeating: 0, count: 200))
+        let late = try outbound.prepare(spare.view, offset: suite.prefixLength, length: 20, nextHeader: 4)
+        let isFull = outbound.seal(late, in: &batch) == nil
+        #expect(isFull && outbound.sequence == 25)
         batch.flush()
-        #expect((0..<24).allSatisfy { batch.succeeded($0) })
+        #expect((0..<24).allSatisfy { batch.succeeded($0) } && batch.allSucceeded)
         batch.removeAll()
 
         let sealed = zip(rooms, lengths).map { Array($0.memory.prefix($1)) }

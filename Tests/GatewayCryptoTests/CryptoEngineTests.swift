@@ -20,16 +20,12 @@ struct CryptoEngineTests {
         #endif
     }
 
-    @Test("The best is preferred until another is chosen; one that is not here is refused")
-    func choice() async {
-        // In a process of its own: the choice is the process's.
-        await #expect(processExitsWith: .success) {
-            let best = CryptoEngine.multiBuffer.isAvailable ? CryptoEngine.multiBuffer : .openSSL
-            #expect(CryptoEngine.preferred == best)
-            #expect(CryptoEngine.choose(.openSSL) && CryptoEngine.preferred == .openSSL)
-            #expect(CryptoEngine.choose(.multiBuffer) == CryptoEngine.multiBuffer.isAvailable)
-            #expect(CryptoEngine.preferred == best)
-        }
+    @Test("The best is preferred, and named as the configuration names it")
+    func preference() {
+        #expect(CryptoEngine.preferred == (CryptoEngine.multiBuffer.isAvailable ? .multiBuffer : .openSSL))
+        #expect(CryptoEngine.allCases.map(\.rawValue) == ["ipsec-mb", "openssl"])
+        #expect(CryptoEngine.openSSL.library.contains("OpenSSL"))
+        #expect(!CryptoEngine.multiBuffer.isAvailable || CryptoEngine.multiBuffer.library.contains("intel-ipsec-mb"))
     }
 
     @Test("Keys for an engine that is not here make no cipher and no batch")
@@ -55,7 +51,29 @@ struct CryptoEngineTests {
             let isHMAC = ![IntegrityAlgorithm.none, .aesXCBC_96].contains(suite.integrity)
             let isBatched =
                 [.chaCha20Poly1305, .nullAESGMAC].contains(suite.encryption) || isHMAC && [.aesCBC, .null].contains(suite.encryption)
-            #expect(cipher.isBatched == isBatched, "\(suite.testDescription)")
+            #expect(cipher.lane.isNone != isBatched, "\(suite.testDescription)")
+        }
+    }
+
+    @Test("A batch that can have no memory does its records one at a time")
+    func batchWithoutEngine() throws {
+        let batch = RecordBatch(atMost: 3, engine: .openSSL)
+        #expect(batch.capacity == 3 && batch.allSucceeded)
+    }
+
+    @Test("Lanes are filled or left alone: what stands over rows of sixteen comes first", arguments: 0..<70)
+    func lanes(count: Int) {
+        for number in [1, 5] {
+            var lanes = Lanes()
+            for _ in 0..<count { lanes.add(Lane(number: number)) }
+            lanes.add(.none)
+            lanes.add(.single)
+            let taken = (0..<count).map { _ in lanes.takes(Lane(number: number)) }
+            let beyond = count % 16
+            let alone = beyond < 6 ? beyond : 0
+            #expect(taken == [Bool](repeating: false, count: alone) + [Bool](repeating: true, count: count - alone))
+            let (takesNone, takesSingle) = (lanes.takes(.none), lanes.takes(.single))
+            #expect(!takesNone && takesSingle)
         }
     }
 }

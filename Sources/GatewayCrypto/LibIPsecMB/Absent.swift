@@ -19,7 +19,7 @@ struct MultiBufferBlock: ~Copyable, Sendable {
 /// Of these there are none.
 enum MultiBufferKeys: Sendable {
     var worksAlone: Bool { @_noLocks get { false } }
-    var isBatched: Bool { @_noLocks get { false } }
+    var lane: Lane { @_noLocks get { Lane.none } }
     var separatesAssociatedData: Bool { @_noLocks get { false } }
     var jobs: UnsafeMutablePointer<Int>? { @_noLocks get { nil } }
 
@@ -48,6 +48,8 @@ struct MultiBufferJobs: ~Copyable, Sendable {
     init(_ engine: CryptoEngine) throws(CryptoError) {
         guard engine == .openSSL else { throw .unsupported }
     }
+
+    init() {}
 
     @_noLocks func submit(
         _ keys: MultiBufferKeys, ticket: Int, nonce: UnsafeRawPointer, aad: UnsafeRawBufferPointer, packet: UnsafeMutableRawBufferPointer,

@@ -79,6 +79,7 @@ enum MultiBuffer {
     /// Octets of the cipher's key; 0: the text is left as it is.
     let keyLength: Int
     let hash: IMB_HASH_ALG
+    let lane: Lane
     private let run: aes_gcm_enc_dec_t?
     private let manager: UnsafeMutablePointer<IMB_MGR>
 
@@ -132,6 +133,7 @@ enum MultiBuffer {
         keyLength = cipher.keyLength
         icvLength = mac?.icvLength ?? cipher.tagLength
         hash = mac.flatMap { Self.hash($0.function) } ?? IMB_AUTH_NULL
+        lane = Self.lane(kind, hash)
         unsafe run = kind == .gcm ? gw_mb_gcm_function(manager, Int32(cipher.keyBits), seals ? 1 : 0) : nil
         switch kind {
         case .gcm, .gmac:
@@ -172,8 +174,22 @@ enum MultiBuffer {
 
     /// Whether one record at a time is done here. CBC with HMAC pays in batches only.
     var worksAlone: Bool { @_noLocks get { kind != .hmac } }
-    /// Whether records go to the manager of jobs; GCM is as fast alone.
-    var isBatched: Bool { @_noLocks get { kind != .gcm } }
+    /// What others a record gains by, and so whether it goes to the manager of jobs.
+    private static func lane(_ kind: Kind, _ hash: IMB_HASH_ALG) -> Lane {
+        switch kind {
+        // As fast alone
+        case .gcm: Lane.none
+        case .gmac, .chaCha20Poly1305: Lane.single
+        case .hmac:
+            switch hash {
+            case IMB_AUTH_HMAC_SHA_256: Lane(number: 1)
+            case IMB_AUTH_HMAC_SHA_1: Lane(number: 2)
+            case IMB_AUTH_HMAC_SHA_512: Lane(number: 3)
+            case IMB_AUTH_HMAC_SHA_384: Lane(number: 4)
+            default: Lane(number: 5)
+            }
+        }
+    }
     /// Whether associated data is given apart from what is covered in one piece.
     var separatesAssociatedData: Bool { @_noLocks get { kind == .chaCha20Poly1305 } }
 

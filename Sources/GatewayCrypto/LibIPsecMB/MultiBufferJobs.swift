@@ -29,6 +29,9 @@ import CIPsecMB
         unsafe manager = fresh
     }
 
+    /// Takes nothing.
+    init() { unsafe manager = nil }
+
     // It wipes what it knows of a record when that is finished.
     deinit {
         if let manager = unsafe manager { unsafe free_mb_mgr(manager) }
