@@ -206,7 +206,8 @@ let package = Package(
 if Context.environment["IPSEC_GW_EXTRAS"] == "1" {
     package.targets += [
         .executableTarget(
-            name: "crypto-bench", dependencies: ["GatewayCrypto", "Wire"], path: "Tests/Benchmarks/Crypto", swiftSettings: tests),
+            name: "crypto-bench", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "Wire"], path: "Tests/Benchmarks/Crypto",
+            swiftSettings: tests),
         .systemLibrary(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
         .executableTarget(
             name: "Fuzz",

@@ -118,19 +118,43 @@ func padded(_ text: String, _ width: Int) -> String { String(repeating: " ", cou
 func number(_ value: Double) -> String { padded(String(Int(value.rounded())), 7) }
 func ratio(_ value: Double) -> String { padded(String(Int(value)) + "." + String(Int(value * 10) % 10), 7) }
 
-print("\(CryptoEngine.openSSL.library); \(CryptoEngine.multiBuffer.library); \(lanes) packets in a batch, 8 SAs; ns a packet")
-print("suite                octets |    openssl seal, open | multi-buffer alone | multi-buffer batch | openssl / best")
-for (name, encryption, bits, integrity) in suites {
-    guard let suite = ProtectionSuite(encryption: encryption, keyBits: bits, integrity: integrity) else { fatalError(name) }
-    for octets in [64, 1400] {
-        let slow = try measure(suite, octets, .openSSL, inBatches: false)
-        var line = name + String(repeating: " ", count: 20 - name.count) + padded(String(octets), 7) + " | " + number(slow.seal) + number(slow.open)
-        if CryptoEngine.multiBuffer.isAvailable {
-            let alone = try measure(suite, octets, .multiBuffer, inBatches: false)
-            let batched = try measure(suite, octets, .multiBuffer, inBatches: true)
-            line += " | " + number(alone.seal) + number(alone.open) + " | " + number(batched.seal) + number(batched.open) + " | "
-            line += ratio(slow.seal / min(alone.seal, batched.seal)) + ratio(slow.open / min(alone.open, batched.open))
+/// Engine by engine, suite by suite.
+func compareEngines() throws {
+    print("\(CryptoEngine.openSSL.library); \(CryptoEngine.multiBuffer.library); \(lanes) packets in a batch, 8 SAs; ns a packet")
+    print("suite                octets |    openssl seal, open |     ipsec-mb alone |     ipsec-mb batch | openssl / best")
+    for (name, encryption, bits, integrity) in suites {
+        guard let suite = ProtectionSuite(encryption: encryption, keyBits: bits, integrity: integrity) else { fatalError(name) }
+        for octets in [64, 1400] {
+            let slow = try measure(suite, octets, .openSSL, inBatches: false)
+            let head = name + String(repeating: " ", count: 20 - name.count) + padded(String(octets), 7)
+            var line = head + " | " + number(slow.seal) + number(slow.open)
+            if CryptoEngine.multiBuffer.isAvailable {
+                let alone = try measure(suite, octets, .multiBuffer, inBatches: false)
+                let batched = try measure(suite, octets, .multiBuffer, inBatches: true)
+                line += " | " + number(alone.seal) + number(alone.open) + " | " + number(batched.seal) + number(batched.open) + " | "
+                line += ratio(slow.seal / min(alone.seal, batched.seal)) + ratio(slow.open / min(alone.open, batched.open))
+            }
+            print(line)
         }
-        print(line)
     }
 }
+
+/// What a worker does with a packet of 1,400 octets in super-packets, but for system calls.
+func compareWorkers() throws {
+    print("\na worker without its ports; ns a packet of 1,400 octets | to the client, from it | against aes128-gcm16")
+    for engine in CryptoEngine.allCases where engine.isAvailable {
+        var base: (Double, Double)?
+        for (name, encryption, bits, integrity) in suites {
+            guard let suite = ProtectionSuite(encryption: encryption, keyBits: bits, integrity: integrity) else { fatalError(name) }
+            var pair = try WorkerPair(suite, engine)
+            let (out, back) = pair.measure()
+            if base == nil { base = (out, back) }
+            guard let base else { continue }
+            let head = engine.rawValue + " " + name
+            print(head + String(repeating: " ", count: 32 - head.count) + number(out) + number(back) + ratio(out / base.0) + ratio(back / base.1))
+        }
+    }
+}
+
+try compareEngines()
+try compareWorkers()
