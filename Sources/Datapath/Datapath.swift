@@ -42,7 +42,7 @@ package final class Datapath: Sendable {
         self.bells = bells
         control = Control(
             interfaces: settings.interfaces.map(\.key), bells: bells, tunnelsPerWorker: settings.tunnelsPerWorker,
-            childSAsPerWorker: settings.childSAsPerWorker, entropy: entropy)
+            childSAsPerWorker: settings.childSAsPerWorker, engine: settings.engine, entropy: entropy)
         events = control.events
         outbox = Outbox()
         doorBoard = CounterBoard(tunnelCapacity: 1, saCapacity: 1)
@@ -59,6 +59,7 @@ package final class Datapath: Sendable {
 
     private static func check(_ settings: Settings) throws(DatapathError) {
         guard (1...LocalSPI.maximumWorkers).contains(settings.workers) else { throw .settings("between 1 and 64 workers, not \(settings.workers)") }
+        guard settings.engine.isAvailable else { throw .settings("the crypto engine is not to be had: \(settings.engine.library)") }
         guard (1...16).contains(settings.gateways.count) else {
             throw .settings("between 1 and 16 gateway addresses, not \(settings.gateways.count)")
         }

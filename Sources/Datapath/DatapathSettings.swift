@@ -1,3 +1,4 @@
+package import GatewayCrypto
 package import LinuxIO
 package import Wire
 
@@ -24,6 +25,8 @@ extension Datapath {
         package var reassembles = true
         /// Whether this machine masquerades clients, who must then keep off ports 500 and 4500 (threats.md C14).
         package var reservesListenerPorts = false
+        /// Who does the cryptography of ESP.
+        package var engine = CryptoEngine.preferred
         /// What is asked of the TUN devices; what the kernel lacks is done without.
         package var offloads = SegmentOffloads.all
         /// Whether many ESP packets are one datagram to the kernel, both ways (`UDP_SEGMENT`, `UDP_GRO`).

@@ -114,6 +114,8 @@ package struct SAStatus: Equatable, Sendable {
     package var replayWindow: Int
     /// The last sequence number sent.
     package var lastOutbound: UInt64
+    /// Who does the cryptography of its packets: the datapath's engine, or OpenSSL where that has not the algorithm.
+    package var engine: CryptoEngine
 }
 
 /// What a worker has to tell.

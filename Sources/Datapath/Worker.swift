@@ -270,7 +270,8 @@ extension Control {
             index: index,
             sad: SAD(
                 worker: index, board: mailbox.board, forbidden: Set(ports.locals.map(\.address)).sorted(),
-                reservesListenerPorts: ports.reservesListenerPorts), rings: rings, routes: routes, sources: sources, ports: ports)
+                reservesListenerPorts: ports.reservesListenerPorts), rings: rings, routes: routes, sources: sources, ports: ports,
+            engine: engine)
         return Worker(
             core: core, outer: outer, receiving: ports.locals.count, inner: inner, batchSize: batchSize, rings: rings, mailbox: mailbox,
             bells: mailboxes.map(\.bell) + [doorBell])

@@ -89,6 +89,8 @@ package final class Gateway: Service {
         expiry = ExpiryReminder(lead: warning.before, repetition: warning.repetition, certificates.watched) { log.certificateEnds($0, at: $1) }
         served = Mutex(plan.gateways)
         parts = try Self.assemble(plan, addresses: addresses, store: store, log: log, logger: gatewayLog.logger("radius"))
+        let engine = plan.datapath.engine
+        logger.info("ESP's cryptography: \(engine.library)", metadata: ["event": "crypto-engine", "engine": "\(engine.rawValue)"])
         for shortcoming in parts.datapath.shortcomings { logger.notice("\(shortcoming)", metadata: ["event": "offload-missing"]) }
     }
 
