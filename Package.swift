@@ -191,7 +191,7 @@ let package = Package(
     ]
 )
 
-// What `swift build` need not wait for: `make fuzz` asks for it, and builds the rest with libFuzzer's counters.
+// What `swift build` need not wait for. `make fuzz` asks for Fuzz, and builds the rest with libFuzzer's counters; `make budgets` for Budgets.
 if Context.environment["IPSEC_GW_EXTRAS"] == "1" {
     package.targets += [
         .systemLibrary(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
@@ -204,5 +204,8 @@ if Context.environment["IPSEC_GW_EXTRAS"] == "1" {
             path: "Tests/Fuzz/Targets", swiftSettings: tests,
             // gold, the default on Linux, cannot read the line tables of libFuzzer's archive
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]),
+        .executableTarget(
+            name: "Budgets", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "PacketFixtures", "Wire"],
+            path: "Tests/Benchmarks/Budgets", swiftSettings: tests),
     ]
 }

@@ -1,0 +1,162 @@
+"""Rows about logins and about many sessions; the load is always `ipsec-load`."""
+
+import time
+
+import loads
+from lab import BenchError, progress, until
+from machine import cpu_seconds, median, resident_octets
+from network import GATEWAY_CORE
+from programs import OurGateway, StrongSwanGateway, can
+
+CLIENTS = 2000
+# a login that takes longer than this is too late
+PATIENCE = 250
+
+
+def setup(sitting):
+    """The CPU of a login and its Delete, ours and strongSwan's; then as many logins a second as our gateway bears."""
+    lab, found = sitting.lab, {"ours": [], "strongswan": [], "rates": [], "missing": {}}
+    for number in range(sitting.runs):
+        for label, gateway in (("ours", OurGateway), ("strongswan", StrongSwanGateway)):
+            if label in found["missing"]:
+                continue
+            try:
+                measured = loads.setups(lab, gateway(lab), 100, 200, 2 * sitting.seconds)
+                if not measured["established"]:
+                    raise BenchError(f"no login succeeded: {measured['failures']}")
+                found[label].append(measured)
+                progress(f"setup, run {number + 1}, {label}: {measured['cpu_ms']:.3f} ms of CPU, {measured['established']} of "
+                         f"{measured['started']}, p99 {measured['p99']:.1f} ms")
+            except BenchError as error:
+                found["missing"][label] = str(error)
+                progress(f"setup, {label}: not measured: {error}")
+            finally:
+                lab.stop_all()
+    for number in range(sitting.runs):
+        found["rates"].append(_highest_rate(sitting, number))
+    return found
+
+
+def _bears(sitting, gateway, rate, tried):
+    measured = loads.setups(sitting.lab, gateway, rate, max(CLIENTS, 2 * rate), max(sitting.seconds, 4))
+    measured["bears"] = (measured["established"] >= 0.99 * measured["started"] and measured["started"] >= 0.97 * rate * max(sitting.seconds, 4)
+                         and (measured["p99"] or 1e9) < PATIENCE)
+    tried.append(measured)
+    return measured["bears"]
+
+
+def _highest_rate(sitting, number):
+    """Doubled while it bears it, then halved in between, to 5 %; each try meets a fresh gateway."""
+    low, high, rate, tried = 0, None, 250, []
+    while high is None or high - low > 0.05 * high:
+        try:
+            bears = _bears(sitting, OurGateway(sitting.lab), rate, tried)
+        except BenchError as error:
+            bears = False
+            tried.append({"rate": rate, "error": str(error)})
+        finally:
+            sitting.lab.stop_all()
+        last = tried[-1]
+        progress(f"setup, run {number + 1}, {rate} a second: " + ("borne" if bears else "too many") + f", p99 {last.get('p99') or 0:.0f} ms, "
+                 f"{last.get('established')} of {last.get('started')}, processors busy {last.get('busy')} {last.get('failures') or ''} {last.get('error', '')}")
+        low, high = (rate, high) if bears else (low, rate)
+        if high is None and rate >= 16_000:
+            break
+        rate = rate * 2 if high is None else (low + high) // 2
+        if high is not None and high < 20:
+            break
+    return {"rate": low, "tried": tried}
+
+
+def _held(sitting, gateway, count):
+    """`ipsec-load hold` with so many clients, all of them in."""
+    if not can("hold"):
+        raise BenchError("ipsec-load has no `hold`")
+    program = loads.ipsec_load(sitting.lab, "hold", "--clients", count, name=f"hold-{count}")
+
+    def all_in():
+        if program.process.poll() is not None:
+            raise BenchError(f"ipsec-load hold ended with {program.process.returncode}: {program.last_words}")
+        return len(gateway.report("sessions")) >= count
+
+    until(all_in, f"{count} sessions", seconds=60 + count // 50, pause=1)
+    return program
+
+
+def memory(sitting):
+    """Resident memory with 1,000 and with 10,000 idle sessions, ours."""
+    lab, found, missing = sitting.lab, [], {}
+    for number in range(sitting.runs):
+        try:
+            resident = {}
+            for count in (1000, 10_000):
+                gateway = OurGateway(lab)
+                _held(sitting, gateway, count)
+                time.sleep(3)
+                resident[count] = resident_octets(gateway.pid)
+                lab.stop_all()
+            slope = (resident[10_000] - resident[1000]) / 9000
+            found.append({"resident": resident, "octets_per_session": slope})
+            progress(f"memory, run {number + 1}: {slope / 1024:.1f} KiB a session ({resident})")
+        except BenchError as error:
+            missing["ours"] = str(error)
+            progress(f"memory: not measured: {error}")
+            break
+        finally:
+            lab.stop_all()
+    return {"ours": found, "missing": missing}
+
+
+def sessions(sitting):
+    """As many packets as our gateway takes through 1, 1,000 and 10,000 sessions, all of them active."""
+    lab, found, missing = sitting.lab, {}, {}
+    for number in range(sitting.runs):
+        for count in (1, 1000, 10_000):
+            if missing:
+                break
+            try:
+                measured = _traffic(sitting, OurGateway(lab), count)
+                found.setdefault(str(count), []).append(measured)
+                progress(f"sessions, run {number + 1}, {count}: {measured}")
+            except BenchError as error:
+                missing[str(count)] = str(error)
+                progress(f"sessions, {count}: not measured: {error}")
+            finally:
+                lab.stop_all()
+    return {"sessions": found, "missing": missing}
+
+
+def _traffic(sitting, gateway, count, size=1400, rate=100_000):
+    if not can("traffic"):
+        raise BenchError("ipsec-load has no `traffic`")
+    raise BenchError("not connected to `ipsec-load traffic` yet")
+
+
+def flood(sitting):
+    """Spoofed first messages at our gateway while clients log in: who gets in, and what grows."""
+    lab, found, missing = sitting.lab, [], {}
+    if not can("flood"):
+        return {"ours": [], "missing": {"ours": "ipsec-load has no `flood`"}}
+    seconds = sitting.flood_seconds
+    for number in range(min(sitting.runs, 1 if seconds >= 30 else sitting.runs)):
+        try:
+            gateway = OurGateway(lab)
+            loads.setups(lab, gateway, 20, 100, 5)
+            before, octets, cpu = resident_octets(gateway.pid), sitting.network.octets("gc"), cpu_seconds(gateway.pid)
+            attack = loads.ipsec_load(lab, "flood", "--kind", "spoofed", "--rate", sitting.flood_rate, "--for", f"{seconds}s")
+            time.sleep(2)
+            middle = resident_octets(gateway.pid)
+            legitimate = loads.setups(lab, gateway, 20, 200, max(seconds - 4, 2))
+            after = resident_octets(gateway.pid)
+            sent = loads.finished(lab, attack, seconds + 60)
+            octets = [late - early for late, early in zip(sitting.network.octets("gc"), octets)]
+            found.append({"legitimate": legitimate, "resident": [before, middle, after], "octets_in": octets[0], "octets_out": octets[1],
+                          "cpu": cpu_seconds(gateway.pid) - cpu, "flood": sent, "seconds": seconds, "gateways": gateway.report("gateways")})
+            progress(f"flood, run {number + 1}: {legitimate['established']} of {legitimate['started']} logins, resident {before >> 20}, "
+                     f"{middle >> 20}, {after >> 20} MiB, octets in {octets[0]}, out {octets[1]}, {sent}")
+        except BenchError as error:
+            missing["ours"] = str(error)
+            progress(f"flood: not measured: {error}")
+        finally:
+            lab.stop_all()
+    return {"ours": found, "missing": missing}
