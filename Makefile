@@ -40,7 +40,7 @@ budgets:
 	contrib/quickstart/install-packages build budgets
 	Tests/Benchmarks/budgets
 
-# the table of docs/performance.md, ours and strongSwan's, or rows of it: make bench ROWS="tcp wire thin cbc sessions memory setup flood" RUNS=1
+# the table of docs/performance.md, ours and strongSwan's, or rows of it: make bench ROWS="tcp wire thin cbc sessions memory setup flood workers" RUNS=1
 ROWS =
 RUNS = 3
 bench:

@@ -8,7 +8,7 @@ import programs
 from lab import BenchError, until
 from machine import Processors, cpu_seconds
 from network import GATEWAY, LOAD_CORE, SERVER
-from programs import IKE, MINE, PSK
+from programs import ESP, IKE, MINE, PSK
 
 PACED = Path(__file__).resolve().parent / "paced"
 
@@ -51,12 +51,21 @@ def thin(lab, tunnel, address, direction, octets=64, rate=20_000, seconds=4, por
             "loss": 1 - counted["received"] / max(sent["sent"], 1)}
 
 
-def ipsec_load(lab, subcommand, *options, name=None, seconds=None, esp="aes128gcm16"):
+def ipsec_load(lab, subcommand, *options, name=None, seconds=None, core=None):
     """Starts `ipsec-load SUBCOMMAND` at the gateway; `seconds`: waits so long for its JSON."""
-    credentials = ["--psk", PSK, "--id", "client%n.test", "--remote-id", "gw.test", "--ike", IKE, "--esp", esp]
-    program = lab.start(name or f"load-{subcommand}", [programs.BIN / "ipsec-load", subcommand, "--gateway", GATEWAY, *credentials, *options, "--json", MINE],
-                        namespace="client", core=LOAD_CORE)
+    # who floods does not log in
+    who = [] if subcommand == "flood" else ["--psk", PSK, "--id", "client%n.test", "--remote-id", "gw.test", "--esp", ESP["gcm"]]
+    program = lab.start(name or f"load-{subcommand}",
+                        [programs.BIN / "ipsec-load", subcommand, "--gateway", GATEWAY, "--ike", IKE, *who, *options, "--json", MINE],
+                        namespace="client", core=LOAD_CORE if core is None else core)
     return program if seconds is None else finished(lab, program, seconds)
+
+
+def far_side(lab, listen):
+    """What `ipsec-load traffic` sends to and gets packets from, behind the gateway."""
+    program = lab.start("reflect", [programs.BIN / "ipsec-load", "reflect", "--listen", listen, MINE], namespace="srv", core=LOAD_CORE)
+    program.wait_for("reflecting on")
+    return program
 
 
 def finished(lab, program, seconds):

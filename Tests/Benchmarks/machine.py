@@ -29,6 +29,10 @@ def resident_octets(pid):
     return 0
 
 
+def cores():
+    return os.cpu_count() or 1
+
+
 class Processors:
     """How busy each processor is between two looks, by the time that it was idle."""
 
@@ -55,7 +59,7 @@ def description():
     dirty = subprocess.run(git + ["status", "--porcelain", "--", "Sources", "Package.swift"], capture_output=True, text=True).stdout.strip()
     return {
         "cpu": cpu,
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "kernel": platform.release(),
         "system": next((line.split("=", 1)[1].strip().strip('"') for line in open("/etc/os-release") if line.startswith("PRETTY_NAME=")), ""),
         "date": time.strftime("%Y-%m-%d"),

@@ -10,6 +10,8 @@ import time
 
 from lab import run
 
+# whom a flood pretends to come from
+STRANGERS = "198.18.0.0/15"
 CLIENT, GATEWAY, SERVER, LAN = "10.99.1.2", "10.99.1.1", "10.99.2.2", "10.99.2.0/24"
 LOAD_CORE, GATEWAY_CORE = 0, 1
 ENDS = {"client": ["cg"], "gw": ["gc", "gs"], "srv": ["sg"]}
@@ -27,6 +29,9 @@ class Network:
         self._link("client", "cg", CLIENT, "gw", "gc", GATEWAY)
         self._link("gw", "gs", "10.99.2.1", "srv", "sg", SERVER)
         run("ip", "-n", lab.namespace("srv"), "route", "add", "default", "via", "10.99.2.1")
+        # answers to strangers go out of the gateway, and nobody complains of them
+        run("ip", "-n", lab.namespace("gw"), "route", "add", STRANGERS, "via", CLIENT)
+        run("ip", "-n", lab.namespace("client"), "route", "add", "blackhole", STRANGERS)
         for name, devices in ENDS.items():
             lab.inside(name, "sysctl", "-qw", *SYSCTL)
             for device in devices:

@@ -4,13 +4,15 @@ import time
 
 import loads
 from lab import BenchError, progress, until
-from machine import cpu_seconds, median, resident_octets
-from network import GATEWAY_CORE
+from machine import Processors, cores, cpu_seconds, resident_octets
+from network import SERVER, STRANGERS
 from programs import OurGateway, StrongSwanGateway, can
 
 CLIENTS = 2000
 # a login that takes longer than this is too late
 PATIENCE = 250
+# logins a second while sessions are brought up for other rows
+RAMP = 200
 
 
 def setup(sitting):
@@ -72,14 +74,14 @@ def _held(sitting, gateway, count):
     """`ipsec-load hold` with so many clients, all of them in."""
     if not can("hold"):
         raise BenchError("ipsec-load has no `hold`")
-    program = loads.ipsec_load(sitting.lab, "hold", "--clients", count, name=f"hold-{count}")
+    program = loads.ipsec_load(sitting.lab, "hold", "--clients", count, "--ramp", RAMP, "--liveness", 0, name=f"hold-{count}")
 
     def all_in():
         if program.process.poll() is not None:
             raise BenchError(f"ipsec-load hold ended with {program.process.returncode}: {program.last_words}")
         return len(gateway.report("sessions")) >= count
 
-    until(all_in, f"{count} sessions", seconds=60 + count // 50, pause=1)
+    until(all_in, f"{count} sessions", seconds=60 + count // 20, pause=1)
     return program
 
 
@@ -126,10 +128,55 @@ def sessions(sitting):
     return {"sessions": found, "missing": missing}
 
 
-def _traffic(sitting, gateway, count, size=1400, rate=100_000):
-    if not can("traffic"):
+def _traffic(sitting, gateway, count, size=1400, core=None):
+    """Packets both ways through so many sessions, and the gateway's CPU while they flow."""
+    if not can("traffic") or not can("reflect"):
         raise BenchError("ipsec-load has no `traffic`")
-    raise BenchError("not connected to `ipsec-load traffic` yet")
+    lab, far = sitting.lab, f"{SERVER}:7007"
+    mirror = loads.far_side(lab, far)
+    program = loads.ipsec_load(lab, "traffic", "--to", far, "--clients", count, "--size", size, "--rate", sitting.rate, "--ramp", RAMP, "--liveness", 0,
+                               "--for", f"{sitting.seconds + 4}s", name=f"traffic-{count}", core=core)
+
+    def flows():
+        if program.process.poll() is not None:
+            raise BenchError(f"ipsec-load traffic ended with {program.process.returncode}: {program.last_words}")
+        early = sum(sitting.network.octets("gs"))
+        time.sleep(0.5)
+        return sum(sitting.network.octets("gs")) - early > sitting.rate * size / 4
+
+    until(flows, f"traffic through {count} sessions", seconds=60 + count // 20, pause=0.1)
+    time.sleep(0.5)
+    before, began, processors = cpu_seconds(gateway.pid), time.monotonic(), Processors()
+    time.sleep(sitting.seconds)
+    share, busy = (cpu_seconds(gateway.pid) - before) / (time.monotonic() - began), processors.busy()
+    report = loads.finished(lab, program, 120 + count // 20)
+    lab.stop(mirror)
+    ways = [report["up"], report["down"]]
+    arrived = sum(way["perSecond"] for way in ways)
+    if not arrived:
+        raise BenchError("no packet arrived")
+    return {"kpps": arrived / 1e3, "us": share * 1e6 / arrived, "loss": 1 - sum(way["received"] for way in ways) / max(sum(way["sent"] for way in ways), 1),
+            "busy": busy, "established": report.get("established"), "corrupted": sum(way["corrupted"] for way in ways)}
+
+
+def workers(sitting):
+    """Thin flows through one worker on one processor and through two on two; the load needs two of its own."""
+    lab, found, missing = sitting.lab, {}, {}
+    if cores() < 4:
+        return {"workers": {}, "missing": {"ours": f"needs two processors for the gateway and two for the load; here are {cores()}"}}
+    for number in range(sitting.runs):
+        for count in (1, 2):
+            try:
+                gateway = OurGateway(lab, workers=count, core=f"1-{count}")
+                measured = _traffic(sitting, gateway, 200, size=100, core="0,3")
+                found.setdefault(str(count), []).append(measured)
+                progress(f"workers, run {number + 1}, {count}: {measured}")
+            except BenchError as error:
+                missing[str(count)] = str(error)
+                progress(f"workers, {count}: not measured: {error}")
+            finally:
+                lab.stop_all()
+    return {"workers": found, "missing": missing}
 
 
 def flood(sitting):
@@ -143,7 +190,7 @@ def flood(sitting):
             gateway = OurGateway(lab)
             loads.setups(lab, gateway, 20, 100, 5)
             before, octets, cpu = resident_octets(gateway.pid), sitting.network.octets("gc"), cpu_seconds(gateway.pid)
-            attack = loads.ipsec_load(lab, "flood", "--kind", "spoofed", "--rate", sitting.flood_rate, "--for", f"{seconds}s")
+            attack = loads.ipsec_load(lab, "flood", "--kind", "spoofed", "--from", STRANGERS, "--rate", sitting.flood_rate, "--for", f"{seconds}s")
             time.sleep(2)
             middle = resident_octets(gateway.pid)
             legitimate = loads.setups(lab, gateway, 20, 200, max(seconds - 4, 2))

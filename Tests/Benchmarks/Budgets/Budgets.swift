@@ -17,13 +17,17 @@ struct Budgets {
                 print("\(wanted.name): \(packets) packets left, \(rig.drops) were dropped")
                 exit(1)
             }
-            print("\(wanted.name) \(wanted.packets)")
+            budgetReport(wanted)
             batches.deinitialize(count: warm + wanted.batches)
             batches.deallocate()
         }
     }
 
-    /// What is counted: callgrind begins and ends a dump here, by name.
+    /// After each window: callgrind dumps what it counted there when this is called.
+    @inline(never)
+    static func budgetReport(_ wanted: BudgetCase) { print("\(wanted.name) \(wanted.packets)") }
+
+    /// What is counted: callgrind knows it by name.
     @inline(never)
     static func budgetWindow(_ rig: inout BudgetRig, _ way: BudgetCase.Way, _ batches: UnsafeMutablePointer<Batch>, _ count: Int) -> Int {
         var packets = 0
