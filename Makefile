@@ -48,8 +48,8 @@ bench:
 	for product in ipsec-gw ipsec-gwctl ipsec-load; do $(SWIFT) build -c release --scratch-path .build-release --product $$product || exit 1; done
 	Tests/Benchmarks/bench --runs $(RUNS) $(if $(ROWS),--rows $(ROWS))
 
-# what lint says, and unit tests: under two minutes on a warm build
-check: lint
+# what lint says, budgets and unit tests: about two minutes on a warm build
+check: lint budgets
 	$(SWIFT) build --build-tests
 	contrib/quickstart/run-tests --filter '$(TIMED)'
 	contrib/quickstart/run-tests --skip 'ScenarioTests|$(TIMED)'
