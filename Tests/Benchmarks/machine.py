@@ -4,6 +4,7 @@ import os
 import platform
 import statistics
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -27,6 +28,25 @@ def resident_octets(pid):
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+class MemorySamples(threading.Thread):
+    """Resident memory of a process, once a second until it is asked for."""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.pid, self.ends, self.octets = pid, threading.Event(), []
+        self.start()
+
+    def run(self):
+        while not self.ends.is_set() and Path(f"/proc/{self.pid}").exists():
+            self.octets.append(resident_octets(self.pid))
+            self.ends.wait(1)
+
+    def taken(self):
+        self.ends.set()
+        self.join()
+        return self.octets
 
 
 def cores():

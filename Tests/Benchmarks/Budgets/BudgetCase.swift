@@ -45,23 +45,30 @@ struct BudgetCase {
     }
 
     /// The packets of an entry one by one, checksums right.
-    func packets() throws -> [[UInt8]] {
+    func singlePackets() throws -> [[UInt8]] {
         var whole = superPacket(of: packetsPerEntry)
-        return try whole.withUnsafeMutableBytes { octets in
+        let (isTCP, payload) = (isTCP, payload)
+        let cut: Result<[[UInt8]], Drop> = whole.withUnsafeMutableBytes { octets in
             let view = PacketView(octets)
-            let segments = try Segmentation(InnerPacket(view), view, isTCP: isTCP, size: payload)
-            return (0..<segments.count).map { index in
-                var packet = [UInt8](repeating: 0, count: segments.length(of: index))
-                let written = packet.withUnsafeMutableBytes { segments.write(index, of: view, to: PacketView($0)) }
-                precondition(written == packet.count, "a segment was not written")
-                return packet
+            do throws(Drop) {
+                let segments = try Segmentation(InnerPacket(view), view, isTCP: isTCP, size: payload)
+                return .success(
+                    (0..<segments.count).map { index in
+                        var packet = [UInt8](repeating: 0, count: segments.length(of: index))
+                        let written = packet.withUnsafeMutableBytes { segments.write(index, of: view, to: PacketView($0)) }
+                        precondition(written == packet.count, "a segment was not written")
+                        return packet
+                    })
+            } catch {
+                return .failure(error)
             }
         }
+        return try cut.get()
     }
 
     /// An entry of a TUN device, with what the kernel left to us.
     func append(fromInsideTo batch: inout Batch) throws {
-        let octets = isSuper ? superPacket(of: packetsPerEntry) : try packets()[0]
+        let octets = isSuper ? superPacket(of: packetsPerEntry) : try singlePackets()[0]
         let place = octets.withUnsafeBytes { batch.append(copying: $0, to: BudgetRig.nowhere, from: BudgetRig.nowhere) }
         guard let place, isSuper else { return }
         batch[place].offload.flags = OffloadHeader.needsChecksum

@@ -27,7 +27,8 @@ struct BudgetRig: ~Copyable {
             let gcm = ProtectionSuite(encryption: .aesGCM16, keyBits: 128, integrity: .none)
         else { preconditionFailure("no SPI or no AES-GCM") }
         let suite = ESPSuite(protection: gcm, extendedSequenceNumbers: true)
-        let (up, down) = (Self.key(suite, 1), Self.key(suite, 2))
+        let up = Self.key(suite, 1)
+        let down = Self.key(suite, 2)
         let none = SecretOctets(copying: [])
         let inbound = try InboundSA(spi: spi.rawValue, suite: suite, encryptionKey: up, integrityKey: none, replayWindow: 512)
         let outbound = try OutboundSA(
@@ -59,7 +60,7 @@ struct BudgetRig: ~Copyable {
     /// Batches as the ports would fill them. Sealed packets are used up when they are opened, so each batch has its own.
     mutating func batches(_ wanted: BudgetCase, _ count: Int) throws -> UnsafeMutablePointer<Batch> {
         let made = UnsafeMutablePointer<Batch>.allocate(capacity: count)
-        let packets = try wanted.packets()
+        let packets = try wanted.singlePackets()
         for number in 0..<count {
             var batch = Batch(capacity: wanted.entriesPerBatch, room: wanted.isSuper ? 65_535 : 2048)
             for _ in 0..<wanted.entriesPerBatch {
