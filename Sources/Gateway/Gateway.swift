@@ -314,10 +314,15 @@ final class EngineDirectory: Sendable {
 
 /// Wakes the door thread, once there is a datapath to wake it through.
 final class DoorBell: Sendable {
-    private let action = Mutex<(@Sendable () -> Void)?>(nil)
+    /// In a structure of its own: a closure that stands in a generic type as it is gets a thunk more around it with every access, and keeps them.
+    private struct Action: Sendable {
+        let run: @Sendable () -> Void
+    }
 
-    func attach(_ action: @escaping @Sendable () -> Void) { self.action.withLock { $0 = action } }
-    func ring() { action.withLock { $0 }?() }
+    private let action = Mutex<Action?>(nil)
+
+    func attach(_ action: @escaping @Sendable () -> Void) { self.action.withLock { $0 = Action(run: action) } }
+    func ring() { action.withLock { $0 }?.run() }
 }
 
 /// Says once that it is time to stop.
