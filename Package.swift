@@ -202,7 +202,8 @@ let package = Package(
     ]
 )
 
-// What `swift build` need not wait for. `make fuzz` builds the fuzz targets, and the rest with libFuzzer's counters.
+// What `swift build` need not wait for. `make fuzz` asks for Fuzz, and builds the rest with libFuzzer's counters; `make budgets` for Budgets; crypto-bench
+// compares the crypto engines.
 if Context.environment["IPSEC_GW_EXTRAS"] == "1" {
     package.targets += [
         .executableTarget(
@@ -218,5 +219,8 @@ if Context.environment["IPSEC_GW_EXTRAS"] == "1" {
             path: "Tests/Fuzz/Targets", swiftSettings: tests,
             // gold, the default on Linux, cannot read the line tables of libFuzzer's archive
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]),
+        .executableTarget(
+            name: "Budgets", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "PacketFixtures", "Wire"],
+            path: "Tests/Benchmarks/Budgets", swiftSettings: tests),
     ]
 }

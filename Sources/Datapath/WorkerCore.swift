@@ -158,7 +158,7 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
     }
 
     /// Says what the device of an interface takes: nothing, as long as nothing was said.
-    mutating func setOffloads(_ offloads: SegmentOffloads, ofInterface interface: Int) {
+    package mutating func setOffloads(_ offloads: SegmentOffloads, ofInterface interface: Int) {
         if interface >= 0, interface < interfaces { unsafe innerOffloads[interface] = offloads }
     }
 
