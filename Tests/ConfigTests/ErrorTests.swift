@@ -99,9 +99,6 @@ private let faults: [Fault] = [
         "  1: { workers: 2 }", "  1: { workers: 65 }",
         "gw.yaml:6:17: error: tunnel-group.1.workers: found \"65\"; allowed 1...64 or auto"),
     Fault(
-        "  1: { workers: 2 }", "  1: { crypto-engine: 7 }",
-        "gw.yaml:6:23: error: tunnel-group.1.crypto-engine: found \"7\"; allowed auto, ipsec-mb, openssl"),
-    Fault(
         "  1: { workers: 2 }", "  x: { workers: 2 }",
         "gw.yaml:6:3: error: tunnel-group.x: found the id \"x\"; allowed 1...2147483647"),
     Fault("ip-mtu: 1400", "ip-mtu: 511", "gw.yaml:33:15: error: ipsec.tunnel-template.1.ip-mtu: found \"511\"; allowed 512...9000"),
@@ -166,6 +163,9 @@ private let faults: [Fault] = [
         "system:\n  name: gw\n", "systm:\n  name: gw\n",
         "gw.yaml:1:1: error: systm: found an unknown key; allowed system, management, tunnel-group, service, local-dhcp-server, router, aaa, pki, ipsec, ipsec-gateway; did you mean \"system\"?"
     ),
+    Fault(
+        "  1: { workers: 2 }", "  1: { crypto-engine: 7 }",
+        "gw.yaml:6:23: error: tunnel-group.1.crypto-engine: found \"7\"; allowed auto, ipsec-mb, openssl"),
 ]
 
 @Suite("Files that are refused, word for word")

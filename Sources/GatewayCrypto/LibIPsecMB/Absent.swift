@@ -17,7 +17,9 @@ struct MultiBufferBlock: ~Copyable, Sendable {
 }
 
 /// Of these there are none.
-enum MultiBufferKeys: Sendable {
+struct MultiBufferKeys: Sendable {
+    private init() {}
+
     var worksAlone: Bool { @_noLocks get { false } }
     var lane: Lane { @_noLocks get { Lane.none } }
     var separatesAssociatedData: Bool { @_noLocks get { false } }

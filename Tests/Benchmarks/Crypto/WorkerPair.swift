@@ -60,6 +60,9 @@ struct WorkerPair: ~Copyable {
         let total = 40 + segments * payload
         var octets: [UInt8] = [0x45, 0, UInt8(total >> 8), UInt8(total & 0xff), 0, 1, 0x40, 0, 64, 6, 0, 0]
         octets += server.octets + client.octets
+        let checksum = octets.withUnsafeMutableBytes { Checksum.of(PacketView($0)) }
+        octets[10] = UInt8(checksum >> 8)
+        octets[11] = UInt8(checksum & 0xff)
         octets += [1, 187, 156, 64, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 1, 0, 0, 0, 0, 0]
         octets += [UInt8](repeating: 0x5a, count: segments * payload)
         var offload = OffloadHeader()
