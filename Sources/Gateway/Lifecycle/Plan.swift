@@ -57,6 +57,7 @@ struct Plan: Sendable {
         reassemblyTime = configuration.tunnelGroups.compactMap(\.reassemblyTimeout).max()
         datapath.reassembles = reassemblyTime != nil
         datapath.reservesListenerPorts = OuterLinks.masquerade
+        if let offloads = FewerOffloads.current { datapath.ask(for: offloads) }
         self.datapath = datapath
         let management = configuration.management
         self.management = ManagementServer.Settings(
