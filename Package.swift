@@ -130,7 +130,7 @@ let package = Package(
         .executableTarget(
             name: "ipsec-load",
             dependencies: [
-                "GatewayCrypto", "IKEMessages", "LinuxIO", "PKI", "RoadWarrior", "Wire",
+                "Datapath", "ESP", "GatewayCrypto", "IKEMessages", "LinuxIO", "PKI", "RoadWarrior", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -192,7 +192,7 @@ let package = Package(
         .testTarget(
             name: "RoadWarriorTests",
             dependencies: [
-                "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "LinuxIO", "PKI", "RoadWarrior", "Wire", "ipsec-load",
+                "Datapath", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "LinuxIO", "PKI", "RoadWarrior", "Wire", "ipsec-load",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: tests),

@@ -9,7 +9,7 @@ extension Control {
     package func open(tunnel spec: TunnelSpec) -> TunnelID? {
         guard mailboxes.indices.contains(spec.worker), let interface = interfaceNumbers[spec.interface] else { return nil }
         let prefixes = spec.innerAddresses.map { IPPrefix(host: $0) } + spec.innerPrefixes
-        guard !spec.innerAddresses.isEmpty, Set(prefixes).count == prefixes.count else { return nil }
+        guard !prefixes.isEmpty, Set(prefixes).count == prefixes.count else { return nil }
         let id: TunnelID? = state.withLock { state in
             guard !state.isStopped, let id = place(spec.worker, &state) else { return nil }
             let target = RouteTarget(worker: id.worker, tunnel: id.index, generation: id.generation)

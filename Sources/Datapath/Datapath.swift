@@ -12,6 +12,8 @@ package final class Datapath: Sendable {
     package let events: AsyncStream<DatapathEvent>
     /// What this kernel lacks and costs speed, a sentence each; empty where all is there.
     package let shortcomings: [String]
+    /// The gateways as they are served: with the ports that the kernel chose.
+    package let gateways: [GatewayListener]
 
     private let settings: Settings
     private let control: Control
@@ -51,6 +53,7 @@ package final class Datapath: Sendable {
             let built = try Self.build(settings, control, outbox, doorBoard, receiver, bells, pollers, entropy: entropy)
             door = built.door
             workers = built.workers
+            gateways = built.gateways
             shortcomings = built.shortcomings
         } catch {
             throw .system("\(error)")

@@ -42,7 +42,7 @@ struct SetupRun: ~Copyable {
         for number in 0..<count {
             let client = Client(
                 number: number,
-                socket: try target.socket(packetsPerCall: 8, buffer: 256 << 10, carriesESP: false))
+                socket: try target.socket(packetsPerCall: 8, buffer: 256 << 10))
             try poller.add(client.socket.port.descriptor, token: UInt64(number))
             clients.append(client)
             free.append(number)

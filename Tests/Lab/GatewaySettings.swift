@@ -107,6 +107,12 @@ package struct GatewaySettings: Sendable {
     package var cookieThreshold: Int?
     /// Lifetimes far below those of a configuration, such as `ipsec=20,isakmp=30,packets=3000`.
     package var shortLifetimes: String?
+    /// Offloads to be used: none, tun, udp; nil: all that there are.
+    package var offloads: String?
+    /// The daemon's environment, as `env` takes it.
+    var environment: [String] {
+        (shortLifetimes.map { ["IPSEC_GW_LIFETIMES=\($0)"] } ?? []) + (offloads.map { ["IPSEC_GW_OFFLOADS=\($0)"] } ?? [])
+    }
     package var logLevel = "debug"
     /// Address and port of the Prometheus listener.
     package var metrics: (address: String, port: Int)?

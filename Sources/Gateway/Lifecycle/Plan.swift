@@ -59,6 +59,7 @@ struct Plan: Sendable {
         datapath.reassembles = reassemblyTime != nil
         datapath.engine = try Self.engine(configuration)
         datapath.reservesListenerPorts = OuterLinks.masquerade
+        if let offloads = FewerOffloads.current { datapath.ask(for: offloads) }
         self.datapath = datapath
         let management = configuration.management
         self.management = ManagementServer.Settings(
