@@ -8,7 +8,7 @@ SWIFT = "$$(contrib/quickstart/find-swift)"
 export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 6
 TIMED = ^(DatapathTests|GatewayManagementTests|GatewayTests|LinuxIOTests|RoadWarriorTests|StateStoreTests)\.
 
-.PHONY: run demo test check lint scenarios soak fuzz format
+.PHONY: run demo test check lint scenarios soak fuzz format bench budgets
 
 # installs what is missing, builds, writes a first configuration, runs the gateway and says how to connect
 run:
@@ -35,8 +35,21 @@ lint:
 	contrib/checks/hot-path
 	contrib/checks/coverage
 
-# what lint says, and unit tests: under two minutes on a warm build
-check: lint
+# what a packet costs, counted by callgrind, against what is recorded
+budgets:
+	contrib/quickstart/install-packages build budgets
+	Tests/Benchmarks/budgets
+
+# the table of docs/performance.md, ours and strongSwan's, or rows of it: make bench ROWS="tcp wire thin cbc sessions memory setup flood workers" RUNS=1
+ROWS =
+RUNS = 3
+bench:
+	contrib/quickstart/install-packages build run bench
+	for product in ipsec-gw ipsec-gwctl ipsec-load; do $(SWIFT) build -c release --scratch-path .build-release --product $$product || exit 1; done
+	Tests/Benchmarks/bench --runs $(RUNS) $(if $(ROWS),--rows $(ROWS))
+
+# what lint says, budgets and unit tests: about two minutes on a warm build
+check: lint budgets
 	$(SWIFT) build --build-tests
 	contrib/quickstart/run-tests --filter '$(TIMED)'
 	contrib/quickstart/run-tests --skip 'ScenarioTests|$(TIMED)'
@@ -47,13 +60,16 @@ scenarios:
 	$(SWIFT) build --build-tests
 	contrib/quickstart/run-tests --filter 'ScenarioTests\.$(S)'
 
-# a million random schedules of logins, and as many of rekeys and Deletes that collide, and 10^5 variants of strangers' messages; release-built: about an hour on two cores. make soak SCHEDULES=50000
+# a million random schedules of logins, and as many of rekeys and Deletes that collide; 10^5 variants of strangers' messages; a million random packets by both
+# crypto engines; 300 MB through each combination of offloads. Release-built: about an hour on two cores. make soak SCHEDULES=50000
 SCHEDULES = 1000000
 soak:
 	contrib/quickstart/install-packages build test
 	$(SWIFT) build -c release -Xswiftc -enable-testing --build-tests
 	IPSEC_GW_SCHEDULES=$(SCHEDULES) $(SWIFT) test -c release -Xswiftc -enable-testing --skip-build --filter 'IKETests\..*ScheduleTests'
+	IPSEC_GW_OCTETS=300000000 $(SWIFT) test -c release -Xswiftc -enable-testing --skip-build --filter OwnClientOffloadTests
 	IPSEC_GW_VARIANTS=100000 $(SWIFT) test -c release -Xswiftc -enable-testing --skip-build --filter threat_C10_amplification
+	IPSEC_GW_RECORDS=$(SCHEDULES) $(SWIFT) test -c release -Xswiftc -enable-testing --skip-build --filter EngineDifferenceTests
 
 # libFuzzer on every target, or on those named: make fuzz FUZZ_TARGETS="esp inner" FUZZ_SECONDS=600
 fuzz:

@@ -23,6 +23,16 @@ let tests: [SwiftSetting] = [
     .unsafeFlags(["-Xcc", "-D_GNU_SOURCE"]),
 ]
 
+// Multi-buffer cryptography for ESP, made for x86-64 alone. Elsewhere, and where IPSEC_GW_OPENSSL_ONLY is set, OpenSSL does everything.
+#if arch(x86_64)
+let multiBuffer = Context.environment["IPSEC_GW_OPENSSL_ONLY"] == nil
+#else
+let multiBuffer = false
+#endif
+let multiBufferLibrary: [Target] = multiBuffer ? [.systemLibrary(name: "CIPsecMB", providers: [.apt(["libipsec-mb-dev"])])] : []
+let multiBufferDependency: [Target.Dependency] = multiBuffer ? ["CIPsecMB"] : []
+let multiBufferDefine: [SwiftSetting] = multiBuffer ? [.define("MULTI_BUFFER")] : []
+
 let package = Package(
     name: "ipsec-gw",
     dependencies: [
@@ -39,7 +49,7 @@ let package = Package(
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
-    targets: [
+    targets: multiBufferLibrary + [
         // Floor 0: C at the edge
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "CLinux", cSettings: [.define("_GNU_SOURCE")]),
@@ -53,7 +63,7 @@ let package = Package(
 
         // Floor 1: ground
         .target(name: "Wire", swiftSettings: strict),
-        .target(name: "GatewayCrypto", dependencies: ["COpenSSL", "Wire"], swiftSettings: strict),
+        .target(name: "GatewayCrypto", dependencies: ["COpenSSL", "Wire"] + multiBufferDependency, swiftSettings: strict + multiBufferDefine),
         .target(name: "LinuxIO", dependencies: ["CLinux", "Wire"], swiftSettings: strict),
 
         // Floor 2: protocols, pure
@@ -120,7 +130,7 @@ let package = Package(
         .executableTarget(
             name: "ipsec-load",
             dependencies: [
-                "GatewayCrypto", "IKEMessages", "LinuxIO", "PKI", "RoadWarrior", "Wire",
+                "Datapath", "ESP", "GatewayCrypto", "IKEMessages", "LinuxIO", "PKI", "RoadWarrior", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -136,7 +146,8 @@ let package = Package(
 
         // Tests
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: tests),
-        .testTarget(name: "GatewayCryptoTests", dependencies: ["GatewayCrypto", "COpenSSL", "Wire"], swiftSettings: tests),
+        .testTarget(
+            name: "GatewayCryptoTests", dependencies: ["GatewayCrypto", "COpenSSL", "Wire"], swiftSettings: tests + multiBufferDefine),
         .testTarget(name: "LinuxIOTests", dependencies: ["CLinux", "LinuxIO", "Wire"], swiftSettings: tests),
         .testTarget(name: "IKEMessagesTests", dependencies: ["IKEMessages", "Wire"], exclude: ["Captures"], swiftSettings: tests),
         .testTarget(
@@ -181,7 +192,7 @@ let package = Package(
         .testTarget(
             name: "RoadWarriorTests",
             dependencies: [
-                "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "LinuxIO", "PKI", "RoadWarrior", "Wire", "ipsec-load",
+                "Datapath", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "LinuxIO", "PKI", "RoadWarrior", "Wire", "ipsec-load",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: tests),
@@ -191,9 +202,13 @@ let package = Package(
     ]
 )
 
-// What `swift build` need not wait for: `make fuzz` asks for it, and builds the rest with libFuzzer's counters.
+// What `swift build` need not wait for. `make fuzz` asks for Fuzz, and builds the rest with libFuzzer's counters; `make budgets` for Budgets; crypto-bench
+// compares the crypto engines.
 if Context.environment["IPSEC_GW_EXTRAS"] == "1" {
     package.targets += [
+        .executableTarget(
+            name: "crypto-bench", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "Wire"], path: "Tests/Benchmarks/Crypto",
+            swiftSettings: tests),
         .systemLibrary(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
         .executableTarget(
             name: "Fuzz",
@@ -204,5 +219,8 @@ if Context.environment["IPSEC_GW_EXTRAS"] == "1" {
             path: "Tests/Fuzz/Targets", swiftSettings: tests,
             // gold, the default on Linux, cannot read the line tables of libFuzzer's archive
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]),
+        .executableTarget(
+            name: "Budgets", dependencies: ["Datapath", "ESP", "GatewayCrypto", "LinuxIO", "PacketFixtures", "Wire"],
+            path: "Tests/Benchmarks/Budgets", swiftSettings: tests),
     ]
 }

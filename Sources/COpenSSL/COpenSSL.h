@@ -17,11 +17,13 @@
 #include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/core_dispatch.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/obj_mac.h>
+#include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/provider.h>
 #include <openssl/rand.h>
@@ -36,6 +38,16 @@ static inline void *gw_allocate(size_t count) { return OPENSSL_zalloc(count); }
 static inline void gw_wipe_and_free(void *block, size_t count) { OPENSSL_clear_free(block, count); }
 GW_HOT void gw_wipe(void *block, size_t count) { OPENSSL_cleanse(block, count); }
 static inline void gw_set_constant_time(BIGNUM *number) { BN_set_flags(number, BN_FLG_CONSTTIME); }
+
+/* A key of X25519 or X448 from both of its values. */
+static inline int gw_raw_key_pair(EVP_PKEY_CTX *context, EVP_PKEY **key, const void *secret, const void *published, size_t count) {
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, (void *)secret, count),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)published, count),
+        OSSL_PARAM_construct_end(),
+    };
+    return EVP_PKEY_fromdata(context, key, EVP_PKEY_KEYPAIR, parameters);
+}
 
 /* malloc.h is in no module of Swift's. */
 static inline size_t gw_usable_size(void *block) { return malloc_usable_size(block); }

@@ -63,7 +63,7 @@ package struct Capabilities: Sendable {
     package static let current = Capabilities(
         features: [
             .authenticationLifetime, .certificates, .dynamicAuthorization, .eap, .fragmentation, .initExchangeLimit, .innerIPv6, .journald,
-            .keepAlive, .lockout,
+            .keepAlive, .lockout, .multiBuffer,
             .nativeESP, .networkNamespaces, .outerFragmentation, .outerIPv6, .perfectForwardSecrecy, .radiusAccounting, .radiusAuthentication,
             .reassembly, .sessionLimit,
             .severalGateways, .severalInterfaces, .uniquenessPolicies,

@@ -7,6 +7,8 @@ extension Datapath {
     struct Built {
         var door: Handover<DoorThread>
         var workers: [Handover<WorkerThread>]
+        /// With the ports that the kernel chose.
+        var gateways: [GatewayListener]
         /// What the kernel lacks and costs speed, one sentence each.
         var shortcomings: [String]
     }
@@ -40,7 +42,7 @@ extension Datapath {
             identification: entropy.octets(4).reduce(0) { $0 << 8 | UInt32($1) }, receiver: receiver, control: control, outbox: outbox,
             board: doorBoard, rings: rings, batchSize: settings.batchSize)
         return Built(
-            door: Handover(try DoorThread(door, poller, bells[settings.workers])), workers: workers,
+            door: Handover(try DoorThread(door, poller, bells[settings.workers])), workers: workers, gateways: opened.gateways,
             shortcomings: opened.shortcomings + inner.shortcomings)
     }
 
@@ -52,6 +54,7 @@ extension Datapath {
         var encapsulatedMTUs: [Int]
         var outer: [Handover<PortRow<DatagramPort>>]
         var workerPorts: OuterPorts
+        var gateways: [GatewayListener]
         var shortcomings: [String]
     }
 
@@ -69,18 +72,23 @@ extension Datapath {
         var workerPorts = OuterPorts(locals: [])
         var marked: [Bool] = []
         var encapsulatedMTUs: [Int] = []
+        var gateways = settings.gateways
         var shortcomings: [String] = []
         var outer: [Handover<PortRow<DatagramPort>>] = []
         for _ in 0..<settings.workers { outer.append(Handover(PortRow<DatagramPort>(capacity: settings.gateways.count * 2 + 2))) }
 
-        for gateway in settings.gateways {
-            let ike = Endpoint(gateway.address, port: gateway.ikePort)
-            let natTraversal = Endpoint(gateway.address, port: gateway.natTraversalPort)
-            for local in [ike, natTraversal] {
+        for (number, gateway) in settings.gateways.enumerated() {
+            for port in [gateway.ikePort, gateway.natTraversalPort] {
+                let local = Endpoint(gateway.address, port: port)
                 if let holder = try PortProbe.holder(of: local) { throw PortProbe.error(local, heldBy: holder) }
             }
-            _ = door.append(try UDPPort(ike, options: options).datagramPort())
-            var group = try SteeredPorts(natTraversal, workers: settings.workers, options: workerOptions, door: options)
+            let ikePort = try UDPPort(Endpoint(gateway.address, port: gateway.ikePort), options: options)
+            let ike = ikePort.local
+            _ = door.append(ikePort.datagramPort())
+            var group = try SteeredPorts(
+                Endpoint(gateway.address, port: gateway.natTraversalPort), workers: settings.workers, options: workerOptions, door: options)
+            let natTraversal = group.local
+            (gateways[number].ikePort, gateways[number].natTraversalPort) = (ike.port, natTraversal.port)
             if let port = group.takeDoor() { _ = door.append(port.datagramPort()) }
             doorPorts.locals += [ike, natTraversal]
             marked += [false, true]
@@ -121,7 +129,7 @@ extension Datapath {
         workerPorts.reservesListenerPorts = settings.reservesListenerPorts
         return Opened(
             door: Handover(door), doorPorts: doorPorts, marked: marked, encapsulatedMTUs: encapsulatedMTUs, outer: outer, workerPorts: workerPorts,
-            shortcomings: shortcomings)
+            gateways: gateways, shortcomings: shortcomings)
     }
 
     /// What the links of the gateways' addresses take, the narrowest of them.

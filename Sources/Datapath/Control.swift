@@ -27,6 +27,7 @@ package final class Control: Sendable {
         var outbound: UInt32
         var suite: ESPSuite
         var replayWindow: Int
+        var engine = CryptoEngine.openSSL
     }
 
     struct Places {
@@ -64,13 +65,16 @@ package final class Control: Sendable {
     let interfaceNumbers: [String: Int]
     let eventSink: AsyncStream<DatapathEvent>.Continuation
     let entropy: any Entropy
+    /// Of the SAs that are keyed here and of the workers' batches.
+    let engine: CryptoEngine
     let state: Mutex<State>
 
     /// `bells`: the workers', then the door's. `interfaces` by number.
     package init(
         interfaces: [String], bells: [Bell], tunnelsPerWorker: Int, childSAsPerWorker: Int, routesPerInterface: Int? = nil,
-        entropy: any Entropy
+        engine: CryptoEngine = .preferred, entropy: any Entropy
     ) {
+        self.engine = engine
         workers = max(bells.count - 1, 0)
         doorBell = bells[bells.count - 1]
         mailboxes = bells.dropLast().map {
@@ -126,7 +130,7 @@ package final class Control: Sendable {
         return SAStatus(
             worker: spi.worker, inbound: spi, outbound: record.outbound, suite: record.suite, counters: board.sa(spi.slot),
             highestInbound: sequences.highestIn, replayBitmap: sequences.recentIn, replayWindow: record.replayWindow,
-            lastOutbound: sequences.lastOut)
+            lastOutbound: sequences.lastOut, engine: record.engine)
     }
 
     /// Drops by reason over the workers and whatever else counted on `boards`.

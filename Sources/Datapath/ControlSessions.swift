@@ -9,7 +9,7 @@ extension Control {
     package func open(tunnel spec: TunnelSpec) -> TunnelID? {
         guard mailboxes.indices.contains(spec.worker), let interface = interfaceNumbers[spec.interface] else { return nil }
         let prefixes = spec.innerAddresses.map { IPPrefix(host: $0) } + spec.innerPrefixes
-        guard !spec.innerAddresses.isEmpty, Set(prefixes).count == prefixes.count else { return nil }
+        guard !prefixes.isEmpty, Set(prefixes).count == prefixes.count else { return nil }
         let id: TunnelID? = state.withLock { state in
             guard !state.isStopped, let id = place(spec.worker, &state) else { return nil }
             let target = RouteTarget(worker: id.worker, tunnel: id.index, generation: id.generation)
@@ -48,9 +48,10 @@ extension Control {
     package func install(_ child: consuming ChildSASpec) async throws(DatapathError) {
         let tunnel = child.tunnel
         let spi = child.inbound
-        let record = ChildRecord(
+        var record = ChildRecord(
             tunnel: tunnel, outbound: child.outbound, suite: child.suite, replayWindow: ReplayWindow(size: child.replayWindow).size)
         let pair = try pair(child)
+        record.engine = pair.engine
         let ticket = try admit(spi, record, tunnel)
         if await send(.insert(pair, ticket: ticket), to: spi.worker), case .inserted(true) = await outcome(ticket) { return }
         let isStopped = state.withLock { state in
@@ -67,10 +68,10 @@ extension Control {
         do throws(CryptoError) {
             let inbound = try InboundSA(
                 spi: child.inbound.rawValue, suite: child.suite, encryptionKey: child.keys.inboundEncryption,
-                integrityKey: child.keys.inboundIntegrity, replayWindow: child.replayWindow)
+                integrityKey: child.keys.inboundIntegrity, replayWindow: child.replayWindow, engine: engine)
             let outbound = try OutboundSA(
                 spi: child.outbound, suite: child.suite, encryptionKey: child.keys.outboundEncryption,
-                integrityKey: child.keys.outboundIntegrity, entropy: entropy)
+                integrityKey: child.keys.outboundIntegrity, entropy: entropy, engine: engine)
             return SAPair(
                 inbound: inbound, outbound: outbound, selectors: child.selectors, lifetimes: child.lifetimes, tunnel: child.tunnel.index,
                 supersedes: child.supersedes)

@@ -12,6 +12,8 @@ package final class Datapath: Sendable {
     package let events: AsyncStream<DatapathEvent>
     /// What this kernel lacks and costs speed, a sentence each; empty where all is there.
     package let shortcomings: [String]
+    /// The gateways as they are served: with the ports that the kernel chose.
+    package let gateways: [GatewayListener]
 
     private let settings: Settings
     private let control: Control
@@ -42,7 +44,7 @@ package final class Datapath: Sendable {
         self.bells = bells
         control = Control(
             interfaces: settings.interfaces.map(\.key), bells: bells, tunnelsPerWorker: settings.tunnelsPerWorker,
-            childSAsPerWorker: settings.childSAsPerWorker, entropy: entropy)
+            childSAsPerWorker: settings.childSAsPerWorker, engine: settings.engine, entropy: entropy)
         events = control.events
         outbox = Outbox()
         doorBoard = CounterBoard(tunnelCapacity: 1, saCapacity: 1)
@@ -51,6 +53,7 @@ package final class Datapath: Sendable {
             let built = try Self.build(settings, control, outbox, doorBoard, receiver, bells, pollers, entropy: entropy)
             door = built.door
             workers = built.workers
+            gateways = built.gateways
             shortcomings = built.shortcomings
         } catch {
             throw .system("\(error)")
@@ -59,6 +62,7 @@ package final class Datapath: Sendable {
 
     private static func check(_ settings: Settings) throws(DatapathError) {
         guard (1...LocalSPI.maximumWorkers).contains(settings.workers) else { throw .settings("between 1 and 64 workers, not \(settings.workers)") }
+        guard settings.engine.isAvailable else { throw .settings("the crypto engine is not to be had: \(settings.engine.library)") }
         guard (1...16).contains(settings.gateways.count) else {
             throw .settings("between 1 and 16 gateway addresses, not \(settings.gateways.count)")
         }

@@ -1,3 +1,4 @@
+package import GatewayCrypto
 package import LinuxIO
 package import Wire
 
@@ -24,6 +25,8 @@ extension Datapath {
         package var reassembles = true
         /// Whether this machine masquerades clients, who must then keep off ports 500 and 4500 (threats.md C14).
         package var reservesListenerPorts = false
+        /// Who does the cryptography of ESP.
+        package var engine = CryptoEngine.preferred
         /// What is asked of the TUN devices; what the kernel lacks is done without.
         package var offloads = SegmentOffloads.all
         /// Whether many ESP packets are one datagram to the kernel, both ways (`UDP_SEGMENT`, `UDP_GRO`).
@@ -36,6 +39,22 @@ extension Datapath {
             self.interfaces = interfaces
             self.gateways = gateways
         }
+
+        /// Asks for these offloads and no others.
+        package mutating func ask(for wanted: Offloads) {
+            offloads = wanted == .all || wanted == .tun ? .all : .none
+            joinsDatagrams = wanted == .all || wanted == .udp
+        }
+    }
+
+    /// Which offloads are asked for, in a word: all, unless a test or a measurement is about the others.
+    package enum Offloads: String, Sendable, CaseIterable {
+        case none
+        /// Those of the TUN device.
+        case tun
+        /// Those of the sockets.
+        case udp
+        case all
     }
 }
 
@@ -76,9 +95,10 @@ package struct PrivateAddress: Sendable, Hashable {
     }
 }
 
-/// An address that clients connect to.
+/// An address that clients connect to; or, of a client, the one that it connects from.
 package struct GatewayListener: Sendable, Hashable {
     package let address: IPAddress
+    /// 0: the kernel's choice, which `Datapath.gateways` tells.
     package var ikePort: UInt16 = 500
     package var natTraversalPort: UInt16 = 4500
     /// Largest outer packet with IKE in it, octets; nil: the outer path's (DP-5). ESP has its tunnel's own.

@@ -30,9 +30,9 @@ package struct TunnelSpec: Sendable {
     package var worker: Int
     /// The private interface's `InterfaceSettings.key`.
     package var interface: String
-    /// The addresses that the client was given, one of a family at most.
+    /// The addresses that the client was given, one of a family at most; none where the peer is a gateway.
     package var innerAddresses: [IPAddress]
-    /// Further prefixes behind the client (Framed-Route, delegated prefixes).
+    /// Further prefixes behind the peer (Framed-Route, delegated prefixes), or all that is reached through a gateway.
     package var innerPrefixes: [IPPrefix] = []
     package var settings: TunnelSettings
     /// Where ESP goes: the client's UDP endpoint, and ours (port 4500).
@@ -51,7 +51,8 @@ package struct TunnelSpec: Sendable {
     }
 }
 
-/// The keys of one Child SA, in the order of KEYMAT (RFC 7296 section 2.17) seen from the responder: inbound is initiator to responder.
+/// The keys of one Child SA, in the order of KEYMAT (RFC 7296 section 2.17) seen from the responder: inbound is initiator to responder. An
+/// initiator's inbound is what it opens with.
 package struct ChildSAKeys: ~Copyable, Sendable {
     package let inboundEncryption: SecretOctets
     package let inboundIntegrity: SecretOctets
@@ -114,6 +115,8 @@ package struct SAStatus: Equatable, Sendable {
     package var replayWindow: Int
     /// The last sequence number sent.
     package var lastOutbound: UInt64
+    /// Who does the cryptography of its packets: the datapath's engine, or OpenSSL where that has not the algorithm.
+    package var engine: CryptoEngine
 }
 
 /// What a worker has to tell.

@@ -12,6 +12,14 @@ extension WorkerCore {
         _ batch: borrowing Batch, _ out: inout Batch, _ replies: inout Batch, _ cursor: inout Cursor, interface: Int?, now: Instant
     ) -> Bool {
         if out.isEmpty { departures.removeAll() }
+        let isDone = departAll(batch, &out, &replies, &cursor, interface: interface, now: now)
+        sealAll(&out)
+        return isDone
+    }
+
+    private mutating func departAll(
+        _ batch: borrowing Batch, _ out: inout Batch, _ replies: inout Batch, _ cursor: inout Cursor, interface: Int?, now: Instant
+    ) -> Bool {
         while cursor.entry < batch.count {
             let entry = batch[cursor.entry]
             let from = interface ?? Int(truncatingIfNeeded: entry.tag & 0xff)
@@ -110,7 +118,7 @@ extension WorkerCore {
                     guard let spot = spot(slot: slot, inner: length, &out, tunnel: target.tunnel, mark: mark) else { return false }
                     let place = unsafe PacketView(out.slot(spot.place)).part(spot.inner, length)
                     guard segments.write(cursor.octet, of: octets, to: place) == length else { throw discard(spot, &out, .noRoom) }
-                    try seal(spot, slot: slot, length: length, nextHeader: packet.nextHeader, &out, tunnel: target.tunnel, mark: mark)
+                    try seal(spot, slot: slot, length: length, nextHeader: packet.nextHeader, &out, tunnel: target.tunnel, mark: mark, isCut: false)
                 } else {
                     let segment = space.part(0, segments.write(cursor.octet, of: octets, to: space))
                     guard try depart(parse(segment), segment, target, &out, &replies, interface: interface, now: now) else { return false }
@@ -144,7 +152,8 @@ extension WorkerCore {
             guard unsafe PacketView(out.slot(spot.place)).copy(from: octets, 0, to: spot.inner, packet.length) else {
                 throw discard(spot, &out, .noRoom)
             }
-            try seal(spot, slot: slot, length: packet.length, nextHeader: packet.nextHeader, &out, tunnel: target.tunnel, mark: mark)
+            try seal(
+                spot, slot: slot, length: packet.length, nextHeader: packet.nextHeader, &out, tunnel: target.tunnel, mark: mark, isCut: cut != nil)
             if let cut {
                 let sealed = unsafe PacketView(out.slot(spot.place))
                 let (start, length) = (out[spot.place].start, out[spot.place].length)
@@ -185,7 +194,8 @@ extension WorkerCore {
 
     /// Nil when the batch is full.
     @_noLocks
-    private func spot(slot: Int, inner length: Int, _ out: inout Batch, tunnel: Int, mark: UInt8) -> Spot? {
+    private mutating func spot(slot: Int, inner length: Int, _ out: inout Batch, tunnel: Int, mark: UInt8) -> Spot? {
+        if sealing.isFull { sealAll(&out) }
         let prefix = sad.prefixLength(slot: slot)
         let sealed = sad.sealedLength(slot: slot, inner: length)
         let open = departures.place(tunnel)
@@ -204,11 +214,12 @@ extension WorkerCore {
 
     @_noLocks
     private mutating func seal(
-        _ spot: Spot, slot: Int, length: Int, nextHeader: UInt8, _ out: inout Batch, tunnel: Int, mark: UInt8
+        _ spot: Spot, slot: Int, length: Int, nextHeader: UInt8, _ out: inout Batch, tunnel: Int, mark: UInt8, isCut: Bool
     ) throws(Drop) {
         let total: Int
         do throws(Drop) {
-            total = try sad.seal(slot: slot, unsafe PacketView(out.slot(spot.place)), offset: spot.inner, length: length, nextHeader: nextHeader)
+            total = try seal(
+                slot: slot, tunnel: tunnel, &out, place: spot.place, offset: spot.inner, length: length, nextHeader: nextHeader, isCut: isCut)
         } catch {
             if spot.isNew { out.removeLast() }
             throw error
@@ -290,6 +301,7 @@ extension WorkerCore {
         let mark = sad.outerTrafficClass(TrafficClass.of(octets, isIPv6: false), tunnel: target.tunnel)
         var number = 0
         while number < plan.count {
+            if sealing.isFull { sealAll(&pieces) }
             // One slot holds ip-mtu octets at the most
             guard let place = pieces.append(length: pieces.room) else { return }
             let entry = pieces[place]
@@ -298,7 +310,8 @@ extension WorkerCore {
             do throws(Drop) {
                 guard length > 0 else { throw count(.noRoom) }
                 let outer = outerCut(slot: slot, inner: length)
-                let total = try sad.seal(slot: slot, unsafe PacketView(pieces.slot(place)), offset: entry.start, length: length, nextHeader: 4)
+                let total = try seal(
+                    slot: slot, tunnel: target.tunnel, &pieces, place: place, offset: entry.start, length: length, nextHeader: 4, isCut: outer != nil)
                 let start = entry.start &- sad.prefixLength(slot: slot)
                 _ = pieces.place(place, start: start, length: total)
                 address(&pieces, place, tunnel: target.tunnel, inner: length, mark: mark)

@@ -62,6 +62,8 @@ package struct Door<Port: PacketPort & ~Copyable>: ~Copyable {
     private let board: CounterBoard
     private let rings: [PacketRing]
     private let incoming: [PacketRing]
+    // Workers end before the door does, and the rings are not theirs alone
+    private let memory: RingMemory
     private var received: Batch
     private var answers: Batch
     private var pieces: Batch
@@ -86,6 +88,7 @@ package struct Door<Port: PacketPort & ~Copyable>: ~Copyable {
         self.board = board
         self.rings = (0..<rings.workers).map { rings.outer(from: rings.workers, to: $0) }
         incoming = (0..<rings.workers).map { rings.outer(from: $0, to: rings.workers) }
+        memory = rings
         received = Batch(capacity: batchSize, room: 65_535)
         answers = Batch(capacity: batchSize, room: 65_535)
         pieces = Batch(capacity: 256, room: 9_216)
@@ -113,7 +116,7 @@ package struct Door<Port: PacketPort & ~Copyable>: ~Copyable {
                     hear(isRelayed: false, now)
                     heard = true
                 }
-                if count == received.capacity { more |= 1 << UInt64(port) }
+                if count == received.capacity || received.leavesMore { more |= 1 << UInt64(port) }
             } catch {
                 fail(1 << UInt64(port), error)
             }

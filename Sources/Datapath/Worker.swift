@@ -85,7 +85,7 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
         do throws(SystemError) {
             let count = try outer.receive(port, into: &received)
             admitReceived(isRelayed: false, now)
-            return count == received.capacity
+            return count == received.capacity || received.leavesMore
         } catch {
             fail(1 << UInt64(port), error)
             return false
@@ -104,7 +104,7 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
         do throws(SystemError) {
             let count = try inner.receive(port, into: &fetched)
             departFetched(interface: port, now)
-            return count == fetched.capacity
+            return count == fetched.capacity || fetched.leavesMore
         } catch {
             fail(1 << UInt64(32 + port), error)
             return false
@@ -270,7 +270,8 @@ extension Control {
             index: index,
             sad: SAD(
                 worker: index, board: mailbox.board, forbidden: Set(ports.locals.map(\.address)).sorted(),
-                reservesListenerPorts: ports.reservesListenerPorts), rings: rings, routes: routes, sources: sources, ports: ports)
+                reservesListenerPorts: ports.reservesListenerPorts), rings: rings, routes: routes, sources: sources, ports: ports,
+            engine: engine)
         return Worker(
             core: core, outer: outer, receiving: ports.locals.count, inner: inner, batchSize: batchSize, rings: rings, mailbox: mailbox,
             bells: mailboxes.map(\.bell) + [doorBell])

@@ -1,4 +1,5 @@
 package import ESP
+package import GatewayCrypto
 package import LinuxIO
 package import Wire
 
@@ -38,6 +39,8 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
     private let innerOffloads: UnsafeMutablePointer<SegmentOffloads>
     private var joining = Joining()
     var departures = DepartureRuns()
+    var sealing: Sealing
+    var opening: Opening
     /// Threads that found something in a ring this pass and must be woken: bit = number, the door is bit `workers`; up to 65 of them.
     package var touchedWorkers: UInt64 = 0
     package var touchedDoor = false
@@ -50,9 +53,11 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
     /// `sources`: for each interface our address of each family, from which ICMP messages come; 0 where there is none.
     package init(
         index: Int, sad: consuming SAD, rings: RingMemory, routes: [InnerRoutes], sources: [(ipv4: UInt128, ipv6: UInt128)],
-        ports: OuterPorts
+        ports: OuterPorts, engine: CryptoEngine
     ) {
         self.index = index
+        sealing = Sealing(engine: engine)
+        opening = Opening(engine: engine)
         self.sad = sad
         workers = rings.workers
         memory = rings
@@ -101,29 +106,49 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
     package mutating func admit(
         _ batch: borrowing Batch, _ arrivals: inout Batch, _ cursor: inout Cursor, isRelayed: Bool, now: Instant
     ) -> Bool {
+        // A new batch; nothing is left of one that was not gone through
+        if cursor.entry == 0, cursor.octet == 0 { opening.removeAll() }
         while cursor.entry < batch.count {
             let entry = batch[cursor.entry]
             let whole = unsafe PacketView(batch.octets(cursor.entry))
             let size = entry.isSegmented ? entry.segmentSize : entry.length
             while cursor.octet < entry.length {
                 // Before it is opened: it cannot be opened again
-                guard !arrivals.isFull else {
+                guard !arrivals.isFull, !opening.isFull || openAll(batch, &arrivals, now: now), !arrivals.isFull else {
                     joining.finish(&arrivals)
                     return false
                 }
                 let segment = whole.part(cursor.octet, min(size, entry.length - cursor.octet))
                 cursor.octet += size
-                guard let delivery = admit(segment, entry, isRelayed: isRelayed, now: now) else { continue }
-                let inner = segment.part(delivery.offset, delivery.length)
-                if !joining.add(inner, interface: delivery.interface, offloads: offloads(ofInterface: delivery.interface), to: &arrivals) {
-                    sad.count(.noRoom)
+                guard isOurs(segment, entry, isRelayed: isRelayed) else { continue }
+                let lane = sad.lane(of: segment)
+                // What comes behind packets that wait waits too: nothing is overtaken
+                if !lane.isNone || !opening.isEmpty {
+                    opening.add(Opening.Item(packet: segment, entry: cursor.entry, lane: lane))
+                    continue
+                }
+                do throws(Drop) {
+                    let delivery = try sad.open(segment, from: entry.peer, at: entry.local, trafficClass: entry.trafficClass, now: now)
+                    deliver(segment, delivery, &arrivals)
+                } catch {
+                    // Counted where it was found
                 }
             }
             cursor.octet = 0
             cursor.entry += 1
         }
+        let isDone = openAll(batch, &arrivals, now: now)
         joining.finish(&arrivals)
-        return true
+        return isDone
+    }
+
+    /// There is room.
+    @_noLocks
+    mutating func deliver(_ packet: PacketView, _ delivery: SAD.Delivery, _ arrivals: inout Batch) {
+        let inner = packet.part(delivery.offset, delivery.length)
+        if !joining.add(inner, interface: delivery.interface, offloads: offloads(ofInterface: delivery.interface), to: &arrivals) {
+            sad.count(.noRoom)
+        }
     }
 
     /// What the device of an interface takes.
@@ -133,20 +158,20 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
     }
 
     /// Says what the device of an interface takes: nothing, as long as nothing was said.
-    mutating func setOffloads(_ offloads: SegmentOffloads, ofInterface interface: Int) {
+    package mutating func setOffloads(_ offloads: SegmentOffloads, ofInterface interface: Int) {
         if interface >= 0, interface < interfaces { unsafe innerOffloads[interface] = offloads }
     }
 
-    /// One datagram: ours is opened, others' go to their thread.
+    /// Whether a datagram is for our SAs; others' go to their thread.
     @_noLocks
-    private mutating func admit(_ packet: PacketView, _ entry: Batch.Entry, isRelayed: Bool, now: Instant) -> SAD.Delivery? {
+    private mutating func isOurs(_ packet: PacketView, _ entry: Batch.Entry, isRelayed: Bool) -> Bool {
         guard reassembles || !entry.wasFragmented else {
             sad.count(.outerFragment)
-            return nil
+            return false
         }
         if packet.count < 8 {
             sad.count(packet.count == 1 && packet.u8(0) == 0xff ? .keepalive : .notESP)
-            return nil
+            return false
         }
         let spi = packet.u32(0)
         let owner = Int(truncatingIfNeeded: spi & 0x3f)
@@ -154,20 +179,16 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
             // No IKE comes without UDP
             guard entry.local.port != 0 else {
                 sad.count(.notESP)
-                return nil
+                return false
             }
             handOver(packet, entry, to: workers, isRelayed: isRelayed)
-            return nil
+            return false
         }
         guard owner == index else {
             if owner < workers { handOver(packet, entry, to: owner, isRelayed: isRelayed) } else { sad.count(.unknownSPI) }
-            return nil
+            return false
         }
-        do throws(Drop) {
-            return try sad.open(packet, from: entry.peer, at: entry.local, trafficClass: entry.trafficClass, now: now)
-        } catch {
-            return nil
-        }
+        return true
     }
 
     @_noLocks

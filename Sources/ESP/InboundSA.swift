@@ -23,11 +23,20 @@ package struct InboundSA: ~Copyable, @unchecked Sendable {
         package let isNewest: Bool
     }
 
+    /// A packet between `begin` and `finish`.
+    package struct Pending: Sendable {
+        /// In the batch.
+        package let ticket: Int
+        package let sequence: UInt64
+    }
+
     /// Throws `.unsupported` or `.badLength` as the cipher does.
     package init(
-        spi: UInt32, suite: ESPSuite, encryptionKey: borrowing SecretOctets, integrityKey: borrowing SecretOctets, replayWindow: Int
+        spi: UInt32, suite: ESPSuite, encryptionKey: borrowing SecretOctets, integrityKey: borrowing SecretOctets, replayWindow: Int,
+        engine: CryptoEngine = .preferred
     ) throws(CryptoError) {
-        cipher = try RecordCipher(suite.protection, encryptionKey: encryptionKey, integrityKey: integrityKey, direction: .open)
+        cipher = try RecordCipher(
+            suite.protection, encryptionKey: encryptionKey, integrityKey: integrityKey, direction: .open, engine: engine)
         self.spi = spi
         self.suite = suite
         window = ReplayWindow(size: replayWindow)
@@ -42,11 +51,46 @@ package struct InboundSA: ~Copyable, @unchecked Sendable {
     /// Opens a packet in place, from its SPI to its ICV. The window is asked before the ICV is verified and moved only afterwards.
     @_noLocks
     package mutating func open(_ packet: PacketView) throws(Drop) -> Opened {
-        let prefix = suite.prefixLength
-        let icvLength = suite.protection.icvLength
-        let textLength = packet.count &- prefix &- icvLength
-        guard textLength >= 2, suite.protection.blockLength < 2 || textLength % suite.protection.blockLength == 0 else { throw .truncated }
+        let sequence = try admit(packet)
+        let parts = parts(of: packet, sequence)
+        let verified =
+            unsafe cipher.open(
+                aad: parts.aad.readOnly, iv: parts.iv.readOnly, text: parts.text.buffer, macTrailer: parts.trailer.readOnly,
+                icv: parts.icv.readOnly)
+        guard verified else { throw .integrity }
+        return try accept(packet, sequence)
+    }
 
+    /// Where packets of this SA stand in a batch; none: they gain nothing by one.
+    package var lane: Lane { @_noLocks get { cipher.lane } }
+    package var engine: CryptoEngine { cipher.engine }
+
+    /// The first half of `open`: gives the packet to a batch. Its octets stay where they are until the flush, and this SA does too.
+    /// Throws `.noRoom` with nothing done when the batch takes no more.
+    @_noLocks
+    package mutating func begin(_ packet: PacketView, in batch: inout RecordBatch) throws(Drop) -> Pending {
+        let sequence = try admit(packet)
+        let parts = parts(of: packet, sequence)
+        let ticket = unsafe batch.open(
+            &cipher, aad: parts.aad.readOnly, iv: parts.iv.readOnly, text: parts.text.buffer, macTrailer: parts.trailer.readOnly,
+            icv: parts.icv.buffer)
+        guard let ticket else { throw .noRoom }
+        return Pending(ticket: ticket, sequence: sequence)
+    }
+
+    /// The second half, after the flush. The window is asked again: what came twice in one batch is taken once.
+    @_noLocks
+    package mutating func finish(_ packet: PacketView, _ pending: Pending, in batch: borrowing RecordBatch) throws(Drop) -> Opened {
+        guard batch.succeeded(pending.ticket) else { throw .integrity }
+        guard window.admits(pending.sequence) else { throw .replayed }
+        return try accept(packet, pending.sequence)
+    }
+
+    /// The packet's whole sequence number, if its length is possible and the window takes it.
+    @_noLocks
+    private func admit(_ packet: PacketView) throws(Drop) -> UInt64 {
+        let textLength = packet.count &- suite.prefixLength &- suite.protection.icvLength
+        guard textLength >= 2, suite.protection.blockLength < 2 || textLength % suite.protection.blockLength == 0 else { throw .truncated }
         let low = packet.u32(4)
         let sequence: UInt64
         if suite.extendedSequenceNumbers {
@@ -56,11 +100,16 @@ package struct InboundSA: ~Copyable, @unchecked Sendable {
             sequence = UInt64(low)
         }
         guard window.admits(sequence) else { throw .replayed }
+        return sequence
+    }
 
+    /// Moves the window and looks at the trailer of a packet whose ICV was right.
+    @_noLocks
+    private mutating func accept(_ packet: PacketView, _ sequence: UInt64) throws(Drop) -> Opened {
+        let prefix = suite.prefixLength
+        let textLength = packet.count &- prefix &- suite.protection.icvLength
         let text = packet.part(prefix, textLength)
-        guard verify(packet, text: text, high: UInt32(truncatingIfNeeded: sequence >> 32), low: low) else { throw .integrity }
         let isNewest = window.record(sequence)
-
         let nextHeader = text.u8(textLength &- 1)
         let padLength = Int(text.u8(textLength &- 2))
         guard padLength <= textLength &- 2 else { throw .padding }
@@ -73,26 +122,32 @@ package struct InboundSA: ~Copyable, @unchecked Sendable {
         return Opened(nextHeader: nextHeader, offset: prefix, length: length, sequence: sequence, isNewest: isNewest)
     }
 
+    private struct Parts {
+        let aad, iv, text, icv, trailer: PacketView
+    }
+
+    /// What the cipher is given. Associated data and trailer stand in `scratch` where the sequence number is extended.
     @_noLocks
-    private mutating func verify(_ packet: PacketView, text: PacketView, high: UInt32, low: UInt32) -> Bool {
-        let iv = packet.part(ESPSuite.headerLength, suite.protection.ivLength)
-        let icv = packet.part(ESPSuite.headerLength &+ suite.protection.ivLength &+ text.count, suite.protection.icvLength)
+    private func parts(of packet: PacketView, _ sequence: UInt64) -> Parts {
+        let textLength = packet.count &- suite.prefixLength &- suite.protection.icvLength
         let scratch = unsafe PacketView(UnsafeMutableRawBufferPointer(start: self.scratch, count: 16))
-        if suite.protection.isAEAD {
-            var aad = packet.part(0, ESPSuite.headerLength)
-            if suite.extendedSequenceNumbers {
+        var aad = packet.part(0, ESPSuite.headerLength)
+        var trailer = scratch.part(0, 0)
+        if suite.extendedSequenceNumbers {
+            let high = UInt32(truncatingIfNeeded: sequence >> 32)
+            if suite.protection.isAEAD {
                 scratch.put(packet.u32(0), at: 0)
                 scratch.put(high, at: 4)
-                scratch.put(low, at: 8)
+                scratch.put(packet.u32(4), at: 8)
                 aad = scratch.part(0, 12)
+            } else {
+                scratch.put(high, at: 0)
+                trailer = scratch.part(0, 4)
             }
-            return unsafe cipher.open(
-                aad: aad.readOnly, iv: iv.readOnly, text: text.buffer, macTrailer: scratch.part(0, 0).readOnly, icv: icv.readOnly)
         }
-        scratch.put(high, at: 0)
-        return unsafe cipher.open(
-            aad: packet.part(0, ESPSuite.headerLength).readOnly, iv: iv.readOnly, text: text.buffer,
-            macTrailer: scratch.part(0, suite.extendedSequenceNumbers ? 4 : 0).readOnly, icv: icv.readOnly)
+        return Parts(
+            aad: aad, iv: packet.part(ESPSuite.headerLength, suite.protection.ivLength), text: packet.part(suite.prefixLength, textLength),
+            icv: packet.part(suite.prefixLength &+ textLength, suite.protection.icvLength), trailer: trailer)
     }
 
     /// Opens a packet that stands alone and returns its inner octets; for peers in tests and load. Throws `.dummy`, `.nextHeader` too.

@@ -19,10 +19,11 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
     /// Throws `.unsupported` or `.badLength` as the cipher does.
     package init(
         spi: UInt32, suite: ESPSuite, encryptionKey: borrowing SecretOctets, integrityKey: borrowing SecretOctets,
-        entropy: any Entropy, maximumRecords: UInt64 = 1 << 32, startingAfter: UInt64 = 0
+        entropy: any Entropy, maximumRecords: UInt64 = 1 << 32, startingAfter: UInt64 = 0, engine: CryptoEngine = .preferred
     ) throws(CryptoError) {
-        let cipher = try RecordCipher(suite.protection, encryptionKey: encryptionKey, integrityKey: integrityKey, direction: .seal)
-        let vectors = try UnpredictableIV.source(for: suite.protection, entropy: entropy)
+        let cipher = try RecordCipher(
+            suite.protection, encryptionKey: encryptionKey, integrityKey: integrityKey, direction: .seal, engine: engine)
+        let vectors = try UnpredictableIV.source(for: suite.protection, entropy: entropy, engine: engine)
         self.init(
             spi: spi, suite: suite, cipher: cipher, vectors: vectors, maximumRecords: maximumRecords, startingAfter: startingAfter)
     }
@@ -57,6 +58,42 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
     /// Throws `.exhausted` before a number or an IV would come a second time, `.noRoom`, `.cipher`.
     @_noLocks
     package mutating func seal(_ buffer: PacketView, offset: Int, length: Int, nextHeader: UInt8) throws(Drop) -> Int {
+        let prepared = try prepare(buffer, offset: offset, length: length, nextHeader: nextHeader)
+        guard seal(prepared) else { throw .cipher }
+        return prepared.packet.count
+    }
+
+    /// A packet with its number, its IV and its trailer, whose inner octets can still be read. It is sealed once, before it is sent.
+    package struct Prepared {
+        package let packet: PacketView
+        let sequence: UInt64
+    }
+
+    /// Where packets of this SA stand in a batch; none: they gain nothing by one.
+    package var lane: Lane { @_noLocks get { cipher.lane } }
+    package var engine: CryptoEngine { cipher.engine }
+
+    /// The second half of `seal`. False: it must not be sent.
+    @_noLocks
+    package mutating func seal(_ prepared: Prepared) -> Bool {
+        let parts = parts(of: prepared)
+        return unsafe cipher.seal(
+            aad: parts.aad.readOnly, iv: parts.iv.readOnly, text: parts.text.buffer, macTrailer: parts.trailer.readOnly, icv: parts.icv.buffer)
+    }
+
+    /// The same by a batch: the packet is ready to be sent when the batch says so of the ticket, after the flush. Its octets and this SA stay where they
+    /// are until then. Nil: the batch takes no more.
+    @_noLocks
+    package mutating func seal(_ prepared: Prepared, in batch: inout RecordBatch) -> Int? {
+        let parts = parts(of: prepared)
+        return unsafe batch.seal(
+            &cipher, aad: parts.aad.readOnly, iv: parts.iv.readOnly, text: parts.text.buffer, macTrailer: parts.trailer.readOnly,
+            icv: parts.icv.buffer)
+    }
+
+    /// The first half of `seal`: writes all but ICV and cipher text. Throws as it does, but for `.cipher`, which is an IV that could not be made.
+    @_noLocks
+    package mutating func prepare(_ buffer: PacketView, offset: Int, length: Int, nextHeader: UInt8) throws(Drop) -> Prepared {
         let protection = suite.protection
         let prefix = suite.prefixLength
         let padLength = suite.padLength(of: length)
@@ -80,10 +117,8 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
         }
         text.put(UInt8(truncatingIfNeeded: padLength), at: textLength &- 2)
         text.put(nextHeader, at: textLength &- 1)
-        guard writeIV(packet.part(ESPSuite.headerLength, protection.ivLength)),
-            protect(packet, text: text, high: UInt32(truncatingIfNeeded: sequence >> 32), low: low)
-        else { throw .cipher }
-        return total
+        guard writeIV(packet.part(ESPSuite.headerLength, protection.ivLength)) else { throw .cipher }
+        return Prepared(packet: packet, sequence: sequence)
     }
 
     /// AEAD: the sequence number, which counts and never comes twice (threats.md P27, RFC 4106 section 3.1). CBC: unpredictable, RFC 3602 section 3.
@@ -97,26 +132,34 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
         return vectors?.write(iv) ?? false
     }
 
+    private struct Parts {
+        let aad, iv, text, icv, trailer: PacketView
+    }
+
+    /// What the cipher is given. Associated data and trailer stand in `scratch` where the sequence number is extended.
     @_noLocks
-    private mutating func protect(_ packet: PacketView, text: PacketView, high: UInt32, low: UInt32) -> Bool {
-        let iv = packet.part(ESPSuite.headerLength, suite.protection.ivLength)
-        let icv = packet.part(packet.count &- suite.protection.icvLength, suite.protection.icvLength)
+    private func parts(of prepared: Prepared) -> Parts {
+        let protection = suite.protection
+        let packet = prepared.packet
+        let textLength = packet.count &- suite.prefixLength &- protection.icvLength
         let scratch = unsafe PacketView(UnsafeMutableRawBufferPointer(start: self.scratch, count: 16))
-        if suite.protection.isAEAD {
-            var aad = packet.part(0, ESPSuite.headerLength)
-            if suite.extendedSequenceNumbers {
+        var aad = packet.part(0, ESPSuite.headerLength)
+        var trailer = scratch.part(0, 0)
+        if suite.extendedSequenceNumbers {
+            let high = UInt32(truncatingIfNeeded: prepared.sequence >> 32)
+            if protection.isAEAD {
                 scratch.put(spi, at: 0)
                 scratch.put(high, at: 4)
-                scratch.put(low, at: 8)
+                scratch.put(packet.u32(4), at: 8)
                 aad = scratch.part(0, 12)
+            } else {
+                scratch.put(high, at: 0)
+                trailer = scratch.part(0, 4)
             }
-            return unsafe cipher.seal(
-                aad: aad.readOnly, iv: iv.readOnly, text: text.buffer, macTrailer: scratch.part(0, 0).readOnly, icv: icv.buffer)
         }
-        scratch.put(high, at: 0)
-        return unsafe cipher.seal(
-            aad: packet.part(0, ESPSuite.headerLength).readOnly, iv: iv.readOnly, text: text.buffer,
-            macTrailer: scratch.part(0, suite.extendedSequenceNumbers ? 4 : 0).readOnly, icv: icv.buffer)
+        return Parts(
+            aad: aad, iv: packet.part(ESPSuite.headerLength, protection.ivLength), text: packet.part(suite.prefixLength, textLength),
+            icv: packet.part(packet.count &- protection.icvLength, protection.icvLength), trailer: trailer)
     }
 
     /// Seals an inner packet that stands alone and returns the ESP packet; for peers in tests and load.

@@ -85,30 +85,42 @@ package struct SAD: ~Copyable, @unchecked Sendable {
     package mutating func open(
         _ packet: PacketView, from peer: Endpoint, at local: Endpoint, trafficClass: UInt8, now: Instant
     ) throws(Drop) -> Delivery {
-        let spi = packet.u32(0)
-        let slot = Int(truncatingIfNeeded: spi >> 6 & 0x3_ffff)
-        guard packet.count >= 8, slot < slotCapacity, spi != 0, unsafe spis[slot] == spi else {
-            count(packet.count >= 8 ? .unknownSPI : .notESP)
-            throw packet.count >= 8 ? .unknownSPI : .notESP
-        }
+        let slot = try slot(of: packet)
         do throws(Drop) {
-            return try open(packet, slot: slot, from: peer, at: local, trafficClass: trafficClass, now: now)
+            try mayOpen(slot)
+            let opened = try unsafe pairs[slot].inbound.open(packet)
+            return try judge(packet, opened, slot: slot, from: peer, at: local, trafficClass: trafficClass, now: now)
         } catch {
             refuse(error, tunnel: unsafe pairs[slot].tunnel)
             throw error
         }
     }
 
+    /// The slot of the SA that a packet names. A refusal is counted.
     @_noLocks
-    private mutating func open(
-        _ packet: PacketView, slot: Int, from peer: Endpoint, at local: Endpoint, trafficClass: UInt8, now: Instant
-    ) throws(Drop) -> Delivery {
+    func slot(of packet: PacketView) throws(Drop) -> Int {
+        let spi = packet.u32(0)
+        let slot = Int(truncatingIfNeeded: spi >> 6 & 0x3_ffff)
+        guard packet.count >= 8, slot < slotCapacity, spi != 0, unsafe spis[slot] == spi else {
+            count(packet.count >= 8 ? .unknownSPI : .notESP)
+            throw packet.count >= 8 ? .unknownSPI : .notESP
+        }
+        return slot
+    }
+
+    @_noLocks
+    mutating func mayOpen(_ slot: Int) throws(Drop) {
         guard unsafe pairs[slot].mayOpen else {
             tellHardLimit(slot)
             throw .exhausted
         }
-        let opened = try unsafe pairs[slot].inbound.open(packet)
-        // Authentic from here on
+    }
+
+    /// What becomes of a packet that is authentic.
+    @_noLocks
+    mutating func judge(
+        _ packet: PacketView, _ opened: InboundSA.Opened, slot: Int, from peer: Endpoint, at local: Endpoint, trafficClass: UInt8, now: Instant
+    ) throws(Drop) -> Delivery {
         let tunnel = unsafe pairs[slot].tunnel
         unsafe pairs[slot].packetsIn &+= 1
         unsafe saCells[slot].highestIn.set(pairs[slot].inbound.window.highest)

@@ -1,3 +1,4 @@
+package import GatewayCrypto
 package import Wire
 
 extension SAD {
@@ -99,25 +100,51 @@ extension SAD {
     /// `prefixLength(slot)` octets before `offset`. A refusal is counted here.
     @_noLocks
     package mutating func seal(slot: Int, _ buffer: PacketView, offset: Int, length: Int, nextHeader: UInt8) throws(Drop) -> Int {
-        let tunnel = unsafe pairs[slot].tunnel
+        let prepared = try prepare(slot: slot, buffer, offset: offset, length: length, nextHeader: nextHeader)
+        guard seal(slot: slot, prepared) else {
+            refuse(.cipher, tunnel: unsafe pairs[slot].tunnel)
+            throw .cipher
+        }
+        return prepared.packet.count
+    }
+
+    /// The first half of `seal`: limits are asked, numbers given, octets counted. The packet is sealed before it is sent and before the Child SA goes.
+    @_noLocks
+    package mutating func prepare(
+        slot: Int, _ buffer: PacketView, offset: Int, length: Int, nextHeader: UInt8
+    ) throws(Drop) -> OutboundSA.Prepared {
         do throws(Drop) {
             guard unsafe pairs[slot].maySeal(length) else {
                 tellHardLimit(slot)
                 throw .exhausted
             }
-            let total = try unsafe pairs[slot].outbound.seal(buffer, offset: offset, length: length, nextHeader: nextHeader)
+            let prepared = try unsafe pairs[slot].outbound.prepare(buffer, offset: offset, length: length, nextHeader: nextHeader)
             let octets = UInt64(truncatingIfNeeded: length)
             unsafe pairs[slot].octetsOut &+= octets
             unsafe saCells[slot].octetsOut.add(octets)
             unsafe saCells[slot].packetsOut.add(1)
             unsafe saCells[slot].sequenceOut.set(pairs[slot].outbound.sequence)
             if unsafe pairs[slot].isSoftLimitReached { tellSoftLimit(slot) }
-            return total
+            return prepared
         } catch {
-            refuse(error, tunnel: tunnel)
+            refuse(error, tunnel: unsafe pairs[slot].tunnel)
             throw error
         }
     }
+
+    /// The second half. False: the packet must not be sent; that is for the caller to count.
+    @_noLocks
+    package mutating func seal(slot: Int, _ prepared: OutboundSA.Prepared) -> Bool { unsafe pairs[slot].outbound.seal(prepared) }
+
+    /// The second half by a batch; nil when it takes no more. Whether the packet may be sent is what the batch says of the ticket after its flush.
+    @_noLocks
+    package mutating func seal(slot: Int, _ prepared: OutboundSA.Prepared, in batch: inout RecordBatch) -> Int? {
+        unsafe pairs[slot].outbound.seal(prepared, in: &batch)
+    }
+
+    /// Where packets of the Child SA in a slot stand in a batch.
+    @_noLocks
+    package func lane(ofSlot slot: Int) -> Lane { unsafe pairs[slot].outbound.lane }
 
     /// Whether packets of so many octets leave whole to a client. False too where nobody is: `depart` says so.
     @_noLocks

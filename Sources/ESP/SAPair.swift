@@ -1,4 +1,4 @@
-internal import GatewayCrypto
+package import GatewayCrypto
 
 /// A Child SA as the datapath holds it: both directions, its selectors, and what has been told of it.
 package struct SAPair: ~Copyable, Sendable {
@@ -32,6 +32,9 @@ package struct SAPair: ~Copyable, Sendable {
         self.supersedes = supersedes?.rawValue ?? 0
         isOutboundReady = supersedes == nil
     }
+
+    /// Who does the cryptography of its packets.
+    package var engine: CryptoEngine { inbound.engine == outbound.engine ? inbound.engine : .openSSL }
 
     /// Whether the limit of packets lets one more in.
     var mayOpen: Bool {

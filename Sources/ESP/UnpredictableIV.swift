@@ -15,15 +15,16 @@ struct UnpredictableIV: ~Copyable, @unchecked Sendable {
     private static var allocation: Int { @_noLocks get { length &+ 8 &+ 16 } }
 
     /// A source for the suite; nil for those that need none.
-    static func source(for protection: ProtectionSuite, entropy: any Entropy) throws(CryptoError) -> UnpredictableIV? {
+    static func source(for protection: ProtectionSuite, entropy: any Entropy, engine: CryptoEngine) throws(CryptoError) -> UnpredictableIV? {
         guard !protection.isAEAD, protection.ivLength > 0 else { return nil }
-        return try UnpredictableIV(entropy: entropy)
+        return try UnpredictableIV(entropy: entropy, engine: engine)
     }
 
-    private init(entropy: any Entropy) throws(CryptoError) {
+    private init(entropy: any Entropy, engine: CryptoEngine) throws(CryptoError) {
         guard let suite = ProtectionSuite(encryption: .aesGCM16, keyBits: 128, integrity: .none) else { throw .unsupported }
         cipher = try RecordCipher(
-            suite, encryptionKey: entropy.secret(suite.encryptionKeyLength), integrityKey: SecretOctets(count: 0), direction: .seal)
+            suite, encryptionKey: entropy.secret(suite.encryptionKeyLength), integrityKey: SecretOctets(count: 0), direction: .seal,
+            engine: engine)
         unsafe stream = .allocate(byteCount: Self.allocation, alignment: 16)
         unsafe stream.initializeMemory(as: UInt8.self, repeating: 0, count: Self.allocation)
     }

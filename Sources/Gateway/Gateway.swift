@@ -89,6 +89,8 @@ package final class Gateway: Service {
         expiry = ExpiryReminder(lead: warning.before, repetition: warning.repetition, certificates.watched) { log.certificateEnds($0, at: $1) }
         served = Mutex(plan.gateways)
         parts = try Self.assemble(plan, addresses: addresses, store: store, log: log, logger: gatewayLog.logger("radius"))
+        let engine = plan.datapath.engine
+        logger.info("ESP's cryptography: \(engine.library)", metadata: ["event": "crypto-engine", "engine": "\(engine.rawValue)"])
         for shortcoming in parts.datapath.shortcomings { logger.notice("\(shortcoming)", metadata: ["event": "offload-missing"]) }
     }
 
@@ -314,10 +316,15 @@ final class EngineDirectory: Sendable {
 
 /// Wakes the door thread, once there is a datapath to wake it through.
 final class DoorBell: Sendable {
-    private let action = Mutex<(@Sendable () -> Void)?>(nil)
+    /// In a structure of its own: a closure that stands in a generic type as it is gets a thunk more around it with every access, and keeps them.
+    private struct Action: Sendable {
+        let run: @Sendable () -> Void
+    }
 
-    func attach(_ action: @escaping @Sendable () -> Void) { self.action.withLock { $0 = action } }
-    func ring() { action.withLock { $0 }?() }
+    private let action = Mutex<Action?>(nil)
+
+    func attach(_ action: @escaping @Sendable () -> Void) { self.action.withLock { $0 = Action(run: action) } }
+    func ring() { action.withLock { $0 }?.run() }
 }
 
 /// Says once that it is time to stop.

@@ -81,7 +81,7 @@ package struct KeyExchange: ~Copyable, Sendable {
         case .ecp(let curve, let length):
             return try LibCrypto.curveSharedSecret(curve, length: length, privateValue, peer)
         case .montgomery(let function):
-            return try LibCrypto.montgomerySharedSecret(function, privateValue, peer)
+            return try LibCrypto.montgomerySharedSecret(function, privateValue, publicValue: publicValue, peer)
         }
     }
 }

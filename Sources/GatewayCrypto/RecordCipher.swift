@@ -9,6 +9,10 @@ package struct RecordCipher: ~Copyable, Sendable {
     package let suite: ProtectionSuite
     package let direction: Direction
     private let mode: CipherRow.Mode
+    /// The multi-buffer engine's; OpenSSL's contexts are there where it does not work alone.
+    let fast: MultiBufferKeys?
+    private let isFast: Bool
+    private let block: MultiBufferBlock
     /// Nil where nothing is enciphered.
     private var cipher: CipherContext?
     private var mac: MAC?
@@ -16,10 +20,10 @@ package struct RecordCipher: ~Copyable, Sendable {
     private let nonce: SecretOctets
     private let saltLength: Int
 
-    /// Throws `.badLength` unless both keys have the suite's lengths, else `.library`.
+    /// Throws `.badLength` unless both keys have the suite's lengths, `.unsupported` when this machine has no such engine, else `.library`.
     package init(
         _ suite: ProtectionSuite, encryptionKey: borrowing SecretOctets, integrityKey: borrowing SecretOctets,
-        direction: Direction
+        direction: Direction, engine: CryptoEngine = .openSSL
     ) throws(CryptoError) {
         guard encryptionKey.count == suite.encryptionKeyLength, integrityKey.count == suite.integrityKeyLength else {
             throw .badLength
@@ -28,8 +32,14 @@ package struct RecordCipher: ~Copyable, Sendable {
         let key = try encryptionKey.slice(0..<row.keyLength)
         var nonce = try encryptionKey.slice(row.keyLength..<suite.encryptionKeyLength)
         nonce.append([UInt8](repeating: 0, count: row.ivLength))
-        let cipher = try Self.cipher(row, key: key, seals: direction == .seal)
+        let block = try MultiBufferBlock(engine, row, mac: suite.mac, key: key, macKey: integrityKey, seals: direction == .seal)
+        let keys = block.keys
+        let isFast = keys?.worksAlone == true
+        let cipher = try Self.cipher(isFast ? nil : row, key: key, seals: direction == .seal)
         let mac = try Self.mac(suite.mac, key: integrityKey)
+        self.block = block
+        fast = keys
+        self.isFast = isFast
         self.suite = suite
         self.direction = direction
         mode = row.mode
@@ -39,8 +49,8 @@ package struct RecordCipher: ~Copyable, Sendable {
         saltLength = row.saltLength
     }
 
-    private static func cipher(_ row: CipherRow, key: borrowing SecretOctets, seals: Bool) throws(CryptoError) -> CipherContext? {
-        guard row.function != nil else { return nil }
+    private static func cipher(_ row: CipherRow?, key: borrowing SecretOctets, seals: Bool) throws(CryptoError) -> CipherContext? {
+        guard let row, row.function != nil else { return nil }
         return try CipherContext(row, key: key, seals: seals)
     }
 
@@ -57,6 +67,7 @@ package struct RecordCipher: ~Copyable, Sendable {
         guard direction == .seal, unsafe fits(iv, text, macTrailer, icvCount: icv.count), unsafe restart(iv) else {
             return false
         }
+        if isFast { return unsafe fast?.seal(nonce: nonce.base, aad: aad, iv: iv, text: text, icv: icv) == true }
         switch mode {
         case .aead:
             return unsafe cipher?.authenticate(aad) == true && cipher?.transform(text) == true && cipher?.finish() == true
@@ -79,6 +90,7 @@ package struct RecordCipher: ~Copyable, Sendable {
         guard direction == .open, unsafe fits(iv, text, macTrailer, icvCount: icv.count), unsafe restart(iv) else {
             return false
         }
+        if isFast { return unsafe fast?.open(nonce: nonce.base, aad: aad, iv: iv, text: text, icv: icv) == true }
         switch mode {
         case .aead:
             let valid =
@@ -97,7 +109,7 @@ package struct RecordCipher: ~Copyable, Sendable {
         }
     }
 
-    private func fits(
+    @_noLocks func fits(
         _ iv: UnsafeRawBufferPointer, _ text: UnsafeMutableRawBufferPointer, _ macTrailer: UnsafeRawBufferPointer,
         icvCount: Int
     ) -> Bool {
@@ -110,8 +122,24 @@ package struct RecordCipher: ~Copyable, Sendable {
     private mutating func restart(_ iv: UnsafeRawBufferPointer) -> Bool {
         guard suite.ivLength > 0 else { return true }
         let room = unsafe UnsafeMutableRawBufferPointer(start: nonce.base + saltLength, count: suite.ivLength)
-        return unsafe LibCrypto.copyPrefix(iv, into: room)
-            && cipher?.restart(UnsafeRawBufferPointer(start: nonce.base, count: saltLength + suite.ivLength)) == true
+        guard unsafe LibCrypto.copyPrefix(iv, into: room) else { return false }
+        return unsafe isFast || cipher?.restart(UnsafeRawBufferPointer(start: nonce.base, count: saltLength + suite.ivLength)) == true
+    }
+
+    /// Who does its records; with cipher and MAC those that stand in a batch.
+    package var engine: CryptoEngine { fast == nil ? .openSSL : .multiBuffer }
+
+    // MARK: For batches
+
+    /// Where records of this cipher stand in a batch; none: they gain nothing by one.
+    package var lane: Lane { @_noLocks get { fast?.lane ?? Lane.none } }
+    var seals: Bool { @_noLocks get { direction == .seal } }
+
+    /// Salt | IV; the caller saw to the IV's length and to room for 16 octets.
+    @_noLocks func writeNonce(_ iv: UnsafeRawBufferPointer, to room: UnsafeMutableRawPointer) -> Bool {
+        unsafe LibCrypto.copyPrefix(
+            UnsafeRawBufferPointer(start: nonce.base, count: saltLength), into: UnsafeMutableRawBufferPointer(start: room, count: saltLength))
+            && LibCrypto.copyPrefix(iv, into: UnsafeMutableRawBufferPointer(start: room + saltLength, count: iv.count))
     }
 
     /// GMAC: the whole packet is associated data, RFC 4543 section 3.3.

@@ -53,6 +53,10 @@ package struct Batch: ~Copyable, @unchecked Sendable {
     package let slotSize: Int
     /// Entries in use, from slot 0 on.
     package private(set) var count = 0
+    /// Whether the port that filled it left off before it was empty, though slots were left.
+    package internal(set) var leavesMore = false
+    /// Octets after which a port leaves off, give or take an entry: they are sealed or opened while they still are in the core's cache.
+    static var mostOctets: Int { 256 << 10 }
 
     private let entries: UnsafeMutablePointer<Entry>
     private let region: UnsafeMutableRawPointer
@@ -174,5 +178,6 @@ package struct Batch: ~Copyable, @unchecked Sendable {
     @_noLocks
     package mutating func removeAll() {
         count = 0
+        leavesMore = false
     }
 }

@@ -16,6 +16,8 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
     private let wantsControl: Bool
     /// Whether the kernel cuts entries of many segments (`UDP_SEGMENT`); we do otherwise.
     private var segments: Bool
+    /// Octets of a message, on average of the last call that brought any.
+    private var typical = 0
 
     /// What lies before the content of a received datagram, and how messages about the socket call it.
     enum Kind: Sendable {
@@ -71,7 +73,8 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
 
     package mutating func receive(into batch: inout Batch) throws(SystemError) -> Int {
         batch.removeAll()
-        let wanted = min(batch.capacity, messages.count)
+        // Joined datagrams are long: as many as the cache holds, and no fewer than a system call is worth
+        let wanted = min(batch.capacity, messages.count, max(Batch.mostOctets / max(typical, 1), 4))
         for index in 0..<wanted {
             unsafe messages.prepareReceive(index, into: batch.receiveBuffer(index), room: batch.room, wantsControl: wantsControl)
         }
@@ -83,10 +86,12 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
             guard Self.isFatal(errno) else { return 0 }
             throw .last("recvmmsg", subject)
         }
+        var octets = 0
         for index in 0..<Int(got) {
             let message = messages.received(index)
             // a datagram that is cut off, or comes from nowhere, stays as an entry of length 0 so that slots keep their order
             var length = min(message.length, batch.room)
+            octets += message.length
             if message.isTruncated {
                 counters.oversized += 1
                 length = 0
@@ -97,6 +102,8 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
             if beginsWithIPv4 { Self.dropHeader(&batch, index) }
         }
         counters.received += UInt64(got)
+        if got > 0 { typical = octets / Int(got) }
+        batch.leavesMore = Int(got) == wanted && !batch.isFull
         return Int(got)
     }
 

@@ -34,17 +34,36 @@ extension TUNDevice {
         try netlink.setMTU(index, wanted.mtu)
         try netlink.setQueueLength(index, wanted.queueLength)
         if netlink.hasIPv6() { try netlink.withholdLinkLocalAddress(index) }
-        if wanted.addresses.contains(where: { $0.address.family == .ipv4 }) { try netlink.acceptLocalSources(index) }
-        for (address, length) in wanted.addresses { try netlink.addAddress(address, prefixLength: length, to: index) }
-        try netlink.setUp(index)
-        for (address, _) in wanted.addresses where address.family == .ipv6 { try netlink.awaitDelivery(to: address) }
-        for route in wanted.routes where !wanted.addresses.contains(where: { IPPrefix($0.address, length: $0.prefixLength) == route }) {
-            try netlink.addRoute(Route(route, interface: index))
-        }
+        try netlink.furnish(index, wanted)
         return index
     }
 
-    private var gone: SystemError {
-        SystemError(Self.noSuchDevice, call: "RTM_GETLINK", subject: "TUN device \(name)", hint: "somebody deleted or renamed it")
+    /// Gives a device of the calling thread's namespace, configured without addresses, those that became known later, and routes into it.
+    package static func furnish(_ name: String, addresses: [(address: IPAddress, prefixLength: Int)], routes: [IPPrefix]) throws(SystemError) {
+        var wanted = TUNConfiguration()
+        wanted.addresses = addresses
+        wanted.routes = routes
+        var netlink = try Netlink()
+        guard let index = try netlink.link(named: name)?.index else { throw gone(name) }
+        try netlink.furnish(index, wanted)
+    }
+
+    private var gone: SystemError { Self.gone(name) }
+
+    private static func gone(_ name: String) -> SystemError {
+        SystemError(noSuchDevice, call: "RTM_GETLINK", subject: "TUN device \(name)", hint: "somebody deleted or renamed it")
+    }
+}
+
+extension Netlink {
+    /// Addresses, up, routes: each needs the one before it.
+    fileprivate mutating func furnish(_ index: UInt32, _ wanted: TUNConfiguration) throws(SystemError) {
+        if wanted.addresses.contains(where: { $0.address.family == .ipv4 }) { try acceptLocalSources(index) }
+        for (address, length) in wanted.addresses { try addAddress(address, prefixLength: length, to: index) }
+        try setUp(index)
+        for (address, _) in wanted.addresses where address.family == .ipv6 { try awaitDelivery(to: address) }
+        for route in wanted.routes where !wanted.addresses.contains(where: { IPPrefix($0.address, length: $0.prefixLength) == route }) {
+            try addRoute(Route(route, interface: index))
+        }
     }
 }

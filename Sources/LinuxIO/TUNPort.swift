@@ -110,7 +110,12 @@ package struct TUNPort: ~Copyable, PacketPort, Sendable {
         guard batch.headroom >= prefix else { throw SystemError(EINVAL, call: "read", subject: "TUN device \(name)") }
         // the driver cuts off silently: one octet more than the room shows it
         let space = min(batch.room + 1, batch.slotSize - batch.headroom)
+        var octets = 0
         while !batch.isFull {
+            guard octets < Batch.mostOctets else {
+                batch.leavesMore = true
+                break
+            }
             // a header of its own stands in the headroom
             let buffer = unsafe batch.receiveBuffer(batch.count) - prefix
             var got = unsafe read(file.rawValue, buffer, space + prefix)
@@ -130,6 +135,7 @@ package struct TUNPort: ~Copyable, PacketPort, Sendable {
                 offload = unsafe buffer.loadUnaligned(as: OffloadHeader.self)
                 got -= prefix
             }
+            octets += got
             guard got <= batch.room else {
                 counters.oversized += 1
                 continue

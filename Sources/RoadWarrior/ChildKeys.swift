@@ -1,7 +1,7 @@
 import GatewayCrypto
 
 extension RoadWarrior {
-    /// The keys of a Child SA, for who decrypts its packets elsewhere: Wireshark, Scapy. Of the client alone: the gateway tells nobody.
+    /// The keys of a Child SA, for who knows its packets elsewhere: a datapath, Wireshark, Scapy. Of the client alone: the gateway tells nobody.
     package struct ChildKeys: Equatable, Sendable {
         package let facts: ChildEstablished
         package let inboundEncryption, inboundIntegrity, outboundEncryption, outboundIntegrity: [UInt8]

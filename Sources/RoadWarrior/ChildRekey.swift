@@ -76,7 +76,7 @@ extension RoadWarrior {
 
     /// An SPI for packets to us; below 256 they are reserved.
     mutating func freshSPI() -> UInt32 {
-        var spi: UInt32 = 0
+        var spi = settings.childSPI?() ?? 0
         while spi < 256 || children.contains(where: { $0.inboundSPI == spi }) {
             spi = settings.entropy.octets(4).reduce(0) { $0 << 8 | UInt32($1) }
         }

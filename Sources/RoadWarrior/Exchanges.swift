@@ -42,7 +42,7 @@ struct Window {
 
 extension RoadWarrior {
     /// Where messages go from and to now.
-    var path: (local: Endpoint, remote: Endpoint) {
+    package var path: (local: Endpoint, remote: Endpoint) {
         guard encapsulated else { return (settings.local, settings.remote) }
         return (
             Endpoint(settings.local.address, port: settings.localNATPort),

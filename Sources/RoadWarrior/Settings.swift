@@ -73,6 +73,8 @@ extension RoadWarrior {
         package var replayWindow = 128
         /// Is told the keys of each Child SA.
         package var childKeyLog: ChildKeyLog?
+        /// Gives out our SPIs of Child SAs where a datapath of its own order of them carries the packets; without an answer one is drawn.
+        package var childSPI: (@Sendable () -> UInt32?)?
 
         package init(
             presharedKey: Secret<[UInt8]>, identity: IdentificationPayload, remoteIdentity: IdentificationPayload? = nil,

@@ -9,6 +9,8 @@ struct Version: ParsableCommand {
     func run() {
         print("ipsec-gw \(GatewayVersion.text)")
         print("crypto   \(CryptoLibrary.version)")
+        // With crypto-engine: auto
+        print("esp      \(CryptoEngine.preferred.library)")
         for line in GatewayVersion.platform { print(line) }
     }
 }

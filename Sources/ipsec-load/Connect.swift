@@ -1,10 +1,10 @@
 import ArgumentParser
-import Glibc
+import Datapath
 import LinuxIO
 import RoadWarrior
 import Wire
 
-struct Connect: ParsableCommand {
+struct Connect: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "One client in the foreground, until SIGTERM or until the gateway ends it.")
 
@@ -19,6 +19,12 @@ struct Connect: ParsableCommand {
     @Option(help: "MTU of the device.")
     var mtu: Int = 1400
 
+    @Option(help: "What the kernel does with many packets in one: tun (the device), udp (ESP in UDP), all or none.")
+    var offloads: Datapath.Offloads = .all
+
+    @Option(help: "Threads for packets; one client has use for one.")
+    var workers: Int = 1
+
     @Option(help: "Ask whether the gateway lives after so many seconds of silence; 0 never.")
     var liveness: Int = 30
 
@@ -28,7 +34,29 @@ struct Connect: ParsableCommand {
     @Option(name: .customLong("key-log"), help: "Append the keys of each Child SA to this file, for Wireshark and Scapy.")
     var keyLog: String?
 
-    func run() throws {
+    /// The TUN device that is wanted.
+    struct Device {
+        let name: String
+        let routes: [IPPrefix]
+        let mtu: Int
+        let offloads: Datapath.Offloads
+        let workers: Int
+    }
+
+    /// What the flags say of the IKE SA.
+    struct Wishes {
+        let liveness: Duration?
+        let initialContact: Bool
+        let keyLog: RoadWarrior.ChildKeyLog?
+
+        func apply(to settings: inout RoadWarrior.Settings) {
+            settings.liveness = liveness
+            settings.initialContact = initialContact
+            settings.childKeyLog = keyLog
+        }
+    }
+
+    func run() async throws {
         let target = try gateway.target()
         let routes = try route.map { text in
             guard let prefix = IPPrefix(text) else { throw ValidationError("--route: \"\(text)\" is not a prefix") }
@@ -40,23 +68,47 @@ struct Connect: ParsableCommand {
         guard routes.isEmpty || tun != nil else { throw ValidationError("--route needs --tun") }
         guard (576...9000).contains(mtu) else { throw ValidationError("--mtu: 576 to 9000") }
         guard mtu >= 1280 || tun == nil || gateway.inner == .ipv4 else { throw ValidationError("--mtu: 1280 or more with IPv6 inside the tunnel") }
+        guard (1...64).contains(workers) else { throw ValidationError("--workers: 1 to 64") }
         if let objection = Safety.objection(target: target.remote.address, confirmed: gateway.confirmed) {
             report("ipsec-load: " + objection)
             throw ExitCode(1)
         }
-        let log = try keyLog.map { try KeyLog.opened($0) }
+        let wishes = Wishes(
+            liveness: liveness > 0 ? .seconds(liveness) : nil, initialContact: initialContact, keyLog: try keyLog.map { try KeyLog.opened($0) })
         StopSignal.install()
+        let outcome: Ending.Outcome
         do {
-            var connection = try Connection(
-                target: target, device: tun, routes: routes, mtu: mtu, liveness: liveness, initialContact: initialContact, keyLog: log)
-            let end = try connection.run()
-            if let cause = end.failure {
-                report("ipsec-load: " + cause)
-                throw ExitCode(1)
+            if let tun {
+                let device = Device(name: tun, routes: routes, mtu: mtu, offloads: offloads, workers: workers)
+                var connection = try TunnelConnection(target: target, wishes, device)
+                outcome = try await connection.run()
+            } else {
+                var connection = try Connection(target: target, wishes)
+                outcome = try connection.run()
             }
         } catch let error as SystemError {
             report("ipsec-load: \(error)")
             throw ExitCode(1)
+        } catch let error as DatapathError {
+            report("ipsec-load: \(error.words)")
+            throw ExitCode(1)
+        }
+        if let cause = outcome.failure {
+            report("ipsec-load: " + cause)
+            throw ExitCode(1)
+        }
+    }
+}
+
+extension Datapath.Offloads: ExpressibleByArgument {}
+
+extension DatapathError {
+    /// What the user can do something about is in the text of the first.
+    fileprivate var words: String {
+        switch self {
+        case .system(let text), .settings(let text): text
+        case .keys: "the datapath cannot use the keys of a Child SA"
+        case .noSuchTunnel, .noSuchSPI, .tooManyChildSAs, .stopped: "the datapath did not take a Child SA: \(self)"
         }
     }
 }

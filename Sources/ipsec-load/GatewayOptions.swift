@@ -53,7 +53,9 @@ struct GatewayOptions: ParsableArguments {
         help: "ESP proposals, such as aes256gcm16-esn,aes128-sha256; with a key exchange method (aes256gcm16-x25519) rekeys have one of their own.")
     var esp: String?
 
-    @Flag(name: .customLong("native-esp"), help: "ESP as IP protocol 50 where no NAT is found, instead of in UDP always; needs CAP_NET_RAW.")
+    @Flag(
+        name: .customLong("native-esp"),
+        help: "ESP as IP protocol 50 where no NAT is found, instead of in UDP always; with --tun it needs CAP_NET_RAW.")
     var nativeESP = false
 
     @Option(name: .customLong("fragment-size"), help: "Octets of the longest IKE message that is sent in one piece; 0: no IKE fragments.")
@@ -62,7 +64,7 @@ struct GatewayOptions: ParsableArguments {
     @Option(name: .customLong("rekey-child"), help: "Replace the Child SA every so many seconds.")
     var childRekey: Double?
 
-    @Option(name: .customLong("rekey-packets"), help: "Replace the Child SA after so many packets sent on it.")
+    @Option(name: .customLong("rekey-packets"), help: "Replace the Child SA after so many packets in one direction; with --tun.")
     var childRekeyPackets: UInt64?
 
     @Option(name: .customLong("rekey-ike"), help: "Replace the IKE SA every so many seconds.")
@@ -114,13 +116,10 @@ struct GatewayOptions: ParsableArguments {
         let childRekeyPackets: UInt64?
         let ikeRekey: Duration?
 
-        /// A socket as this target needs it.
-        func socket(packetsPerCall: Int, buffer: Int, carriesESP: Bool) throws(SystemError) -> ClientSocket {
-            guard wantsNativeESP else {
-                return try ClientSocket(family: remote.address.family, packetsPerCall: packetsPerCall, buffer: buffer)
-            }
-            return try ClientSocket(
-                toward: remote.address, packetsPerCall: packetsPerCall, buffer: buffer, carriesESP: carriesESP)
+        /// A socket as this target needs it: bound to the address that the gateway sees where NAT_DETECTION payloads are to be true.
+        func socket(packetsPerCall: Int, buffer: Int) throws(SystemError) -> ClientSocket {
+            let local = wantsNativeESP ? try remote.address.ownAddressTowardIt() : IPAddress(family: remote.address.family, value: 0)
+            return try ClientSocket(local: local, packetsPerCall: packetsPerCall, buffer: buffer)
         }
 
         /// Settings of the client with this number, whose one socket is bound to `local`. Unless native ESP is wanted, ESP goes in UDP always: the

@@ -2,14 +2,14 @@ import ArgumentParser
 
 /// `ipsec-load`: plays road warriors against a gateway of one's own.
 @main
-struct LoadProgram: ParsableCommand {
+struct LoadProgram: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ipsec-load",
         abstract: "Plays IKEv2 road warriors against a gateway of your own.",
         subcommands: [Connect.self, Setup.self, Hold.self, Traffic.self, Reflect.self, Flood.self])
 
-    static func main() {
-        main(
+    static func main() async {
+        await main(
             Arguments.ordered(
                 Array(CommandLine.arguments.dropFirst()), commands: ["connect", "setup", "hold", "traffic", "reflect", "flood", "help"]))
     }

@@ -96,6 +96,13 @@ struct AcceptanceTests {
         #expect(!example.unsupported.contains { $0.keyPath.contains("ikev2-fragment") || $0.keyPath.contains("keep-alive-interval") })
     }
 
+    @Test(arguments: [("auto", TunnelGroup.Engine.auto), ("ipsec-mb", .ipsecMB), ("openssl", .openSSL)])
+    func configuration_cryptoEngine(word: String, engine: TunnelGroup.Engine) throws {
+        let text = try Fixtures.plain("workers: 2", "workers: 2, crypto-engine: \(word)")
+        let configuration = try #require(Configuration.load(text: text, file: "gw.yaml").configuration)
+        #expect(configuration.unsupported == [] && configuration.tunnelGroups.map(\.engine) == [engine])
+    }
+
     @Test func configuration_theShortestFile() throws {
         let (configuration, problems) = Fixtures.load(Fixtures.shortest)
         #expect(problems.errors.lines == [])

@@ -163,6 +163,9 @@ private let faults: [Fault] = [
         "system:\n  name: gw\n", "systm:\n  name: gw\n",
         "gw.yaml:1:1: error: systm: found an unknown key; allowed system, management, tunnel-group, service, local-dhcp-server, router, aaa, pki, ipsec, ipsec-gateway; did you mean \"system\"?"
     ),
+    Fault(
+        "  1: { workers: 2 }", "  1: { crypto-engine: 7 }",
+        "gw.yaml:6:23: error: tunnel-group.1.crypto-engine: found \"7\"; allowed auto, ipsec-mb, openssl"),
 ]
 
 @Suite("Files that are refused, word for word")

@@ -131,6 +131,74 @@ struct DeviceTests {
         #expect(datapath.gauges.tunnels == 0)
     }
 
+    /// A client's end: the kernel chooses the ports, and all that comes out of the device goes into the one tunnel.
+    @Test func aClientsEnd() async throws {
+        let namespace = try Self.namespace()
+        let visitors = Visitors()
+        var settings = try Self.settings(workers: 1)
+        var listener = GatewayListener(address: Self.gateway)
+        (listener.ikePort, listener.natTraversalPort) = (0, 0)
+        settings.gateways = [listener]
+        settings.interfaces = [InterfaceSettings(name: "priv0", addresses: [])]
+        settings.ask(for: .none)
+        let wanted = settings
+        let result: Result<Datapath, DatapathError> = try namespace.within { () throws(SystemError) in
+            do throws(DatapathError) { return .success(try Datapath(wanted, door: visitors, entropy: SystemEntropy())) } catch {
+                return .failure(error)
+            }
+        }
+        let datapath = try result.get()
+        defer { datapath.stop() }
+        #expect(datapath.shortcomings.isEmpty, "nothing was asked for")
+        let ports = try #require(datapath.gateways.first)
+        #expect(ports.ikePort != 0 && ports.natTraversalPort != 0 && ports.ikePort != ports.natTraversalPort)
+        try datapath.start()
+
+        // The peer's ESP and IKE come to the ports that were chosen
+        let there = Endpoint(Packets.address("127.0.0.2"), port: 4500)
+        var peer = try namespace.within { () throws(SystemError) in try UDPPort(there) }
+        let natTraversal = Endpoint(Self.gateway, port: ports.natTraversalPort)
+        let isSent = peer.send([0, 0, 0, 0, 1, 2, 3], to: natTraversal)
+        #expect(isSent)
+        for _ in 0..<5_000 where visitors.seen.isEmpty { try await Task.sleep(for: .milliseconds(1)) }
+        #expect(visitors.seen.map(\.to) == [natTraversal])
+
+        let own = Packets.address("10.99.0.7")
+        try namespace.within { () throws(SystemError) in
+            try TUNDevice.furnish("priv0", addresses: [(own, 32)], routes: [IPPrefix("10.0.0.0/8")].compactMap { $0 })
+        }
+        var spec = TunnelSpec(worker: 0, interface: "priv0", innerAddresses: [], settings: TunnelSettings(), peer: there, local: natTraversal)
+        #expect(datapath.open(tunnel: spec) == nil, "a tunnel leads somewhere")
+        spec.innerPrefixes = [try #require(IPPrefix("0.0.0.0/0")), try #require(IPPrefix("::/0"))]
+        let id = try #require(datapath.open(tunnel: spec))
+        let spi = try #require(datapath.allocateSPI(worker: 0))
+        try await datapath.install(
+            ChildSASpec(
+                tunnel: id, inbound: spi, outbound: 0xcafe, suite: Rig.suite,
+                keys: ChildSAKeys(
+                    inboundEncryption: Rig.key(Rig.suite, 1), inboundIntegrity: SecretOctets(count: 0),
+                    outboundEncryption: Rig.key(Rig.suite, 0x81), outboundIntegrity: SecretOctets(count: 0)),
+                selectors: Selectors(local: [.init(IPPrefix(host: own).range)], remote: [.init(try #require(IPPrefix("10.0.0.0/8")).range)])))
+        var program = try namespace.within { () throws(SystemError) in try UDPPort(Endpoint(own, port: 5000)) }
+        let server = Packets.address("10.1.2.3")
+        let isAsked = program.send([7, 8, 9], to: Endpoint(server, port: 7777))
+        #expect(isAsked)
+        var batch = Batch(capacity: 64, room: 65_535)
+        var back = try Rig.clientIn()
+        let question = try back.open(try #require(try await Self.receive(&peer, &batch).first))
+        #expect(Array(question[12..<20]) == own.octets + server.octets && Array(question[28...]) == [7, 8, 9])
+        var out = try Rig.client(spi)
+        // TSr bounds who speaks, TSi whom they reach
+        for (source, target) in [("11.1.2.3", "10.99.0.7"), ("10.1.2.3", "10.99.0.8"), ("10.1.2.3", "10.99.0.7")] {
+            let isSent = peer.send(try out.seal(Packets.ipv4(source, target, payload: Packets.udp(7777, 5000, octets: 5))), to: natTraversal)
+            #expect(isSent)
+        }
+        let answer = try await Self.receive(&program, &batch)
+        #expect(answer.count == 1 && batch[0].peer == Endpoint(server, port: 7777))
+        for _ in 0..<5_000 where datapath.dropCounters()[.selectors] != 2 { try await Task.sleep(for: .milliseconds(1)) }
+        #expect(datapath.dropCounters()[.selectors] == 2)
+    }
+
     @Test func settingsThatMakeNoDatapath() throws {
         var settings = try Self.settings(workers: 1)
         settings.workers = 65

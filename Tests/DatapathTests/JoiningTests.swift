@@ -14,8 +14,8 @@ import Wire
         var client: OutboundSA
     }
 
-    static func up(_ offloads: SegmentOffloads = .all, suite: ESPSuite = Rig.suite) async throws -> Up {
-        let rig = try Rig(workers: 1, offloads: offloads)
+    static func up(_ offloads: SegmentOffloads = .all, suite: ESPSuite = Rig.suite, engine: CryptoEngine = .preferred) async throws -> Up {
+        let rig = try Rig(workers: 1, offloads: offloads, engine: engine)
         let (id, spi) = try await rig.session("10.99.0.10", worker: 0, suite: suite) {
             $0.innerAddresses.append(Packets.address("2001:db8:99::10"))
         }

@@ -18,6 +18,8 @@ final class MemoryWire: Sendable {
     private let outgoing = Mutex<[Packet]>([])
     /// Packets of each entry that was sent.
     private let sizes = Mutex<[Int]>([])
+    /// Whether the device takes nothing: the kernel's EIO of one that is down, ENOBUFS.
+    let isDown = Mutex(false)
     /// What the port says that it can do.
     private let offered = Mutex<SegmentOffloads>([])
 
@@ -91,6 +93,10 @@ struct MemoryPort: PacketPort, ~Copyable {
     mutating func send(_ batch: borrowing Batch, from first: Int) throws(SystemError) -> Int {
         for index in first..<batch.count where batch[index].length > 0 {
             let entry = batch[index]
+            if wire.isDown.withLock({ $0 }) {
+                counters.refused += UInt64(entry.packetCount)
+                continue
+            }
             wire.send(
                 MemoryWire.Packet(
                     octets: [UInt8](batch.octets(index)), peer: entry.peer, local: entry.local, segmentSize: entry.segmentSize,

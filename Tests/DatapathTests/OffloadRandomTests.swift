@@ -9,9 +9,14 @@ import Wire
 /// Random flows both ways through every combination of offloads: what comes out is what went in, each flow in its order.
 @Suite(.serialized) struct OffloadRandomTests {
     static let offloads: [SegmentOffloads] = [.none, .header, [.header, .tcp], .all]
-    static let suites = [
+    struct Way: Sendable, CustomTestStringConvertible {
+        let suite: ESPSuite
+        let engine: CryptoEngine
+        var testDescription: String { "\(suite.protection.encryption) \(engine.rawValue)" }
+    }
+    static let ways = [
         Rig.suite, ESPSuite(protection: .required(.aesCBC, 128, .hmacSHA256_128), extendedSequenceNumbers: true),
-    ]
+    ].flatMap { suite in EngineTests.engines.map { Way(suite: suite, engine: $0) } }
 
     /// Flow by flow: addresses and ports decide. Identifications mean nothing with DF (RFC 6864), and the kernel counts them on.
     static func flows(_ packets: [[UInt8]]) -> [[UInt8]: [[UInt8]]] {
@@ -46,11 +51,11 @@ import Wire
         }
     }
 
-    @Test(arguments: offloads, suites)
-    func towardsTheServer(offloads: SegmentOffloads, suite: ESPSuite) async throws {
+    @Test(arguments: offloads, ways)
+    func towardsTheServer(offloads: SegmentOffloads, way: Way) async throws {
         for (isJoinedOutside, seed) in [(true, 71), (false, 72)] as [(Bool, UInt64)] {
             var numbers = SeededNumbers(seed: seed)
-            var up = try await JoiningTests.up(offloads, suite: suite)
+            var up = try await JoiningTests.up(offloads, suite: way.suite, engine: way.engine)
             let rig = up.rig
             defer { rig.stop() }
             var packets: [[UInt8]] = []
@@ -82,13 +87,13 @@ import Wire
         }
     }
 
-    @Test(arguments: offloads, suites)
-    func towardsTheClient(offloads: SegmentOffloads, suite: ESPSuite) async throws {
+    @Test(arguments: offloads, ways)
+    func towardsTheClient(offloads: SegmentOffloads, way: Way) async throws {
         let seed: UInt64 = 73
         var numbers = SeededNumbers(seed: seed)
-        let rig = try Rig(workers: 2, offloads: offloads)
+        let rig = try Rig(workers: 2, offloads: offloads, engine: way.engine)
         defer { rig.stop() }
-        _ = try await SegmentationTests.session(rig, suite: suite)
+        _ = try await SegmentationTests.session(rig, suite: way.suite)
         var packets: [[UInt8]] = []
         for chunk in Self.chunks(&numbers, towardsClient: true) {
             var shape = chunk.shape
@@ -114,7 +119,7 @@ import Wire
             }
         }
         let sent = await OuterTests.take(rig.outer[0], packets.count, rig)
-        let found = try SegmentationTests.opened(sent, suite: suite)
+        let found = try SegmentationTests.opened(sent, suite: way.suite)
         #expect(Self.flows(found) == Self.flows(packets), "seed \(seed)")
         #expect(found == packets, "one client's packets all keep their order, seed \(seed)")
         #expect(rig.outer[0].entrySizes.count < packets.count)

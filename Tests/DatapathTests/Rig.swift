@@ -69,11 +69,12 @@ final class Rig: Sendable {
 
     init(
         workers: Int, tunnels: Int = 64, sas: Int = 128, echoes: Bool = false, ringSize: Int = 1 << 17, reassembles: Bool = true,
-        encapsulatedMTU: Int = 0, offloads: SegmentOffloads = []
+        encapsulatedMTU: Int = 0, offloads: SegmentOffloads = [], engine: CryptoEngine = .preferred
     ) throws {
         let bells = (0...workers).map { _ in Bell {} }
         control = Control(
-            interfaces: ["priv0", "priv1"], bells: bells, tunnelsPerWorker: tunnels, childSAsPerWorker: sas, entropy: SeededEntropy(seed: 11))
+            interfaces: ["priv0", "priv1"], bells: bells, tunnelsPerWorker: tunnels, childSAsPerWorker: sas, engine: engine,
+            entropy: SeededEntropy(seed: 11))
         visitors = Visitors(echoes: echoes)
         outer = (0..<workers).map { _ in MemoryWire() }
         outer6 = (0..<workers).map { _ in MemoryWire() }
@@ -196,15 +197,20 @@ final class Rig: Sendable {
     }
 
     /// The client's two ends of a session.
-    static func client(_ spi: LocalSPI, key: UInt8 = 1, suite: ESPSuite = Rig.suite) throws -> OutboundSA {
+    static func client(
+        _ spi: LocalSPI, key: UInt8 = 1, suite: ESPSuite = Rig.suite, engine: CryptoEngine = .openSSL
+    ) throws -> OutboundSA {
         try OutboundSA(
-            spi: spi.rawValue, suite: suite, encryptionKey: Self.key(suite, key), integrityKey: integrity(suite, key), entropy: SeededEntropy(seed: 5)
-        )
+            spi: spi.rawValue, suite: suite, encryptionKey: Self.key(suite, key), integrityKey: integrity(suite, key),
+            entropy: SeededEntropy(seed: 5), engine: engine)
     }
 
-    static func clientIn(_ outbound: UInt32 = 0xcafe, key: UInt8 = 1, suite: ESPSuite = Rig.suite) throws -> InboundSA {
+    static func clientIn(
+        _ outbound: UInt32 = 0xcafe, key: UInt8 = 1, suite: ESPSuite = Rig.suite, engine: CryptoEngine = .openSSL
+    ) throws -> InboundSA {
         try InboundSA(
-            spi: outbound, suite: suite, encryptionKey: Self.key(suite, key ^ 0x80), integrityKey: integrity(suite, key ^ 0x80), replayWindow: 2048)
+            spi: outbound, suite: suite, encryptionKey: Self.key(suite, key ^ 0x80), integrityKey: integrity(suite, key ^ 0x80),
+            replayWindow: 2048, engine: engine)
     }
 
     static func outside(_ octets: [UInt8], segmentSize: Int = 0) -> MemoryWire.Packet {

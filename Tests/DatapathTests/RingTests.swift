@@ -1,6 +1,7 @@
 import Datapath
 import ESP
 import Foundation
+import GatewayCrypto
 import LinuxIO
 import PacketFixtures
 import Synchronization
@@ -16,6 +17,24 @@ import Wire
             Self.alive.add(1, ordering: .relaxed)
         }
         deinit { Self.alive.subtract(1, ordering: .relaxed) }
+    }
+
+    /// At the end the workers go first: the door still looks into the rings between them.
+    @Test func theDoorKeepsTheRings() {
+        let control = Control(
+            interfaces: ["priv0"], bells: [Bell {}, Bell {}], tunnelsPerWorker: 1, childSAsPerWorker: 1, entropy: SystemEntropy())
+        weak var memory: RingMemory?
+        func door() -> Door<MemoryPort> {
+            let rings = RingMemory(workers: 1, ringSize: 4096)
+            memory = rings
+            return Door(
+                ports: PortRow<MemoryPort>(capacity: 1), outer: OuterPorts(locals: [Rig.ike]), marked: [false], receiver: Visitors(),
+                control: control, outbox: Outbox(), board: CounterBoard(tunnelCapacity: 1, saCapacity: 1), rings: rings, batchSize: 4)
+        }
+        var lasting = door()
+        let isKept = memory != nil
+        #expect(isKept)
+        _ = lasting.pass(now: Instant(nanoseconds: 1))
     }
 
     @Test func elementsComeInOrderAndNoneIsLost() throws {

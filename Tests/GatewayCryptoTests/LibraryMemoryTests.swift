@@ -57,20 +57,22 @@ struct LibraryMemoryTests {
                 #expect(LibraryMemory.takeSightings() == 0, "key exchange method \(method.rawValue)")
             }
 
-            func record(_ suite: ProtectionSuite) throws {
+            func record(_ suite: ProtectionSuite, _ engine: CryptoEngine) throws {
                 let entropy = SeededEntropy(seed: 22)
                 let (left, right) = (entropy.octets(suite.encryptionKeyLength), entropy.octets(suite.integrityKeyLength))
                 LibraryMemory.watch(left)
                 LibraryMemory.watch(right)
                 LibraryMemory.watch(right.map { $0 ^ 0x36 })
                 LibraryMemory.watch(right.map { $0 ^ 0x5c })
-                var sealer = try suite.cipher(.seal, seed: 22)
+                var sealer = try suite.cipher(.seal, seed: 22, engine: engine)
                 var sealed = suite.record(blocks: 4, seed: 23)
                 #expect(sealer.seal(&sealed) == true)
             }
-            for suite in ProtectionSuite.all {
-                try record(suite)
-                #expect(LibraryMemory.takeSightings() == 0, "suite \(suite.testDescription)")
+            for engine in CryptoEngine.here {
+                for suite in ProtectionSuite.all {
+                    try record(suite, engine)
+                    #expect(LibraryMemory.takeSightings() == 0, "suite \(suite.testDescription), \(engine)")
+                }
             }
         }
     }
@@ -155,9 +157,9 @@ struct LibraryMemoryTests {
     func noAllocationPerRecord() async {
         await #expect(processExitsWith: .success) {
             LibraryMemory.install()
-            for suite in ProtectionSuite.all {
-                var sealer = try suite.cipher(.seal, seed: 1)
-                var opener = try suite.cipher(.open, seed: 1)
+            for (engine, suite) in CryptoEngine.here.flatMap({ engine in ProtectionSuite.all.map { (engine, $0) } }) {
+                var sealer = try suite.cipher(.seal, seed: 1, engine: engine)
+                var opener = try suite.cipher(.open, seed: 1, engine: engine)
                 var forged = suite.record(blocks: 90, seed: 2)
                 var record = forged
                 #expect(sealer.seal(&record) && opener.open(&record))
@@ -167,7 +169,7 @@ struct LibraryMemoryTests {
                     forged.icv = [UInt8](repeating: 0, count: suite.icvLength)
                     #expect(opener.open(&forged) == false)
                 }
-                #expect(LibraryMemory.allocations == before, "suite \(suite.testDescription)")
+                #expect(LibraryMemory.allocations == before, "suite \(suite.testDescription), \(engine)")
             }
             var mac = try KeyedHMAC(sha256: SecretOctets(copying: [1, 2, 3]))
             var result = [UInt8](repeating: 0, count: 32)

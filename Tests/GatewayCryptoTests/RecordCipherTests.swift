@@ -53,14 +53,14 @@ struct RecordCipherTests {
         }
     }
 
-    @Test("RFC 3602: AES-CBC")
-    func rfc3602() throws {
+    @Test("RFC 3602: AES-CBC", arguments: CryptoEngine.here)
+    func rfc3602(engine: CryptoEngine) throws {
         for vector in rfc3602Vectors {
             let (key, iv, plain, sealed) = (octets(vector.key), octets(vector.iv), octets(vector.plain), octets(vector.cipher))
             let suite = try #require(ProtectionSuite(encryption: .aesCBC, keyBits: key.count * 8, integrity: .hmacSHA256_128))
             let macKey = SeededEntropy(seed: 1).secret(32)
-            var sealer = try RecordCipher(suite, encryptionKey: secret(vector.key), integrityKey: macKey, direction: .seal)
-            var opener = try RecordCipher(suite, encryptionKey: secret(vector.key), integrityKey: macKey, direction: .open)
+            var sealer = try RecordCipher(suite, encryptionKey: secret(vector.key), integrityKey: macKey, direction: .seal, engine: engine)
+            var opener = try RecordCipher(suite, encryptionKey: secret(vector.key), integrityKey: macKey, direction: .open, engine: engine)
             var record = Record(aad: [1, 2, 3], iv: iv, text: plain, trailer: [4, 5])
             #expect(sealer.seal(&record) == true)
             #expect(record.text == sealed)
@@ -73,8 +73,8 @@ struct RecordCipherTests {
         }
     }
 
-    @Test("AES-GCM, the specification's test cases; salt and IV make the nonce (RFC 4106 section 4)")
-    func rfc4106_gcm() throws {
+    @Test("AES-GCM, the specification's test cases; salt and IV make the nonce (RFC 4106 section 4)", arguments: CryptoEngine.here)
+    func rfc4106_gcm(engine: CryptoEngine) throws {
         for vector in gcmVectors {
             let (nonce, plain, sealed) = (octets(vector.nonce), octets(vector.plain), octets(vector.sealed))
             var record = Record(aad: octets(vector.aad), iv: Array(nonce[4...]), text: plain)
@@ -82,8 +82,8 @@ struct RecordCipherTests {
             let keys = SecretOctets(copying: key + nonce[..<4])
             for (number, tag) in [(EncryptionAlgorithm.aesGCM16, 16), (.aesGCM12, 12), (.aesGCM8, 8)] {
                 let suite = try #require(ProtectionSuite(encryption: number, keyBits: key.count * 8, integrity: .none))
-                var sealer = try RecordCipher(suite, encryptionKey: keys, integrityKey: SecretOctets(count: 0), direction: .seal)
-                var opener = try RecordCipher(suite, encryptionKey: keys, integrityKey: SecretOctets(count: 0), direction: .open)
+                var sealer = try RecordCipher(suite, encryptionKey: keys, integrityKey: SecretOctets(count: 0), direction: .seal, engine: engine)
+                var opener = try RecordCipher(suite, encryptionKey: keys, integrityKey: SecretOctets(count: 0), direction: .open, engine: engine)
                 #expect(sealer.seal(&record) == true)
                 #expect(record.text + record.icv == Array(sealed.prefix(plain.count + tag)))
                 #expect(opener.open(&record) == true)
@@ -92,13 +92,13 @@ struct RecordCipherTests {
         }
     }
 
-    @Test("RFC 7634 appendices A and B: ESP and IKE with ChaCha20-Poly1305")
-    func rfc7634() throws {
+    @Test("RFC 7634 appendices A and B: ESP and IKE with ChaCha20-Poly1305", arguments: CryptoEngine.here)
+    func rfc7634(engine: CryptoEngine) throws {
         for vector in rfc7634Vectors {
             let suite = try #require(ProtectionSuite(encryption: .chaCha20Poly1305, keyBits: 0, integrity: .none))
             let keys = secret(vector.key)
-            var sealer = try RecordCipher(suite, encryptionKey: keys, integrityKey: SecretOctets(count: 0), direction: .seal)
-            var opener = try RecordCipher(suite, encryptionKey: keys, integrityKey: SecretOctets(count: 0), direction: .open)
+            var sealer = try RecordCipher(suite, encryptionKey: keys, integrityKey: SecretOctets(count: 0), direction: .seal, engine: engine)
+            var opener = try RecordCipher(suite, encryptionKey: keys, integrityKey: SecretOctets(count: 0), direction: .open, engine: engine)
             var record = Record(aad: octets(vector.aad), iv: octets(vector.iv), text: octets(vector.plain))
             #expect(sealer.seal(&record) == true)
             #expect(record.text + record.icv == octets(vector.sealed))
@@ -107,16 +107,18 @@ struct RecordCipherTests {
         }
     }
 
-    @Test("RFC 4543: GMAC is GCM of nothing with the whole packet as associated data; the text stays as it is", arguments: [128, 192, 256])
-    func rfc4543_gmac(bits: Int) throws {
+    @Test(
+        "RFC 4543: GMAC is GCM of nothing with the whole packet as associated data; the text stays as it is", arguments: [128, 192, 256],
+        CryptoEngine.here)
+    func rfc4543_gmac(bits: Int, engine: CryptoEngine) throws {
         let entropy = SeededEntropy(seed: 17)
         let keys = entropy.secret(bits / 8 + 4)
         let (gmac, gcm) = (
             try #require(ProtectionSuite(encryption: .nullAESGMAC, keyBits: bits, integrity: .none)),
             try #require(ProtectionSuite(encryption: .aesGCM16, keyBits: bits, integrity: .none))
         )
-        var left = try RecordCipher(gmac, encryptionKey: keys, integrityKey: SecretOctets(count: 0), direction: .seal)
-        var right = try RecordCipher(gcm, encryptionKey: keys, integrityKey: SecretOctets(count: 0), direction: .seal)
+        var left = try RecordCipher(gmac, encryptionKey: keys, integrityKey: SecretOctets(count: 0), direction: .seal, engine: engine)
+        var right = try RecordCipher(gcm, encryptionKey: keys, integrityKey: SecretOctets(count: 0), direction: .seal, engine: engine)
         for count in [0, 1, 16, 63, 1400] {
             var packet = Record(aad: entropy.octets(12), iv: entropy.octets(8), text: entropy.octets(count))
             let plain = packet
@@ -127,26 +129,26 @@ struct RecordCipherTests {
         }
     }
 
-    @Test("Triple DES by NIST's TCBCMMT3, DES by FIPS 81 appendix C")
-    func rfc2451_rfc2405() throws {
+    @Test("Triple DES by NIST's TCBCMMT3, DES by FIPS 81 appendix C", arguments: CryptoEngine.here)
+    func rfc2451_rfc2405(engine: CryptoEngine) throws {
         for (number, key, iv, plain, sealed) in desVectors {
             let suite = try #require(ProtectionSuite(encryption: number, keyBits: 0, integrity: .hmacMD5_96))
             let macKey = SeededEntropy(seed: 2).secret(16)
-            var sealer = try RecordCipher(suite, encryptionKey: secret(key), integrityKey: macKey, direction: .seal)
-            var opener = try RecordCipher(suite, encryptionKey: secret(key), integrityKey: macKey, direction: .open)
+            var sealer = try RecordCipher(suite, encryptionKey: secret(key), integrityKey: macKey, direction: .seal, engine: engine)
+            var opener = try RecordCipher(suite, encryptionKey: secret(key), integrityKey: macKey, direction: .open, engine: engine)
             var record = Record(aad: [1], iv: octets(iv), text: octets(plain), trailer: [2])
             #expect(sealer.seal(&record) && record.text == octets(sealed))
             #expect(opener.open(&record) && record.text == octets(plain))
         }
     }
 
-    @Test("RFC 2410: NULL leaves the text, the MAC covers aad, text and trailer", arguments: MACRow.all.map(\.number.rawValue))
-    func rfc2410_null(number: UInt16) throws {
+    @Test("RFC 2410: NULL leaves the text, the MAC covers aad, text and trailer", arguments: MACRow.all.map(\.number.rawValue), CryptoEngine.here)
+    func rfc2410_null(number: UInt16, engine: CryptoEngine) throws {
         let row = try #require(MACRow.all.first { $0.number.rawValue == number })
         let suite = try #require(ProtectionSuite(encryption: .null, keyBits: 0, integrity: row.number))
         let key = SeededEntropy(seed: 3).octets(suite.integrityKeyLength)
         var sealer = try RecordCipher(
-            suite, encryptionKey: SecretOctets(count: 0), integrityKey: SecretOctets(copying: key), direction: .seal)
+            suite, encryptionKey: SecretOctets(count: 0), integrityKey: SecretOctets(copying: key), direction: .seal, engine: engine)
         for count in [1, 16, 61, 1400] {
             let plain = SeededEntropy(seed: UInt64(count)).octets(count)
             var record = Record(aad: [1, 2, 3], iv: [], text: plain, trailer: [4, 5])
@@ -162,10 +164,10 @@ struct RecordCipherTests {
         }
     }
 
-    @Test("What is sealed opens, with one key and many IVs, at every size", arguments: ProtectionSuite.all)
-    func roundTrip(suite: ProtectionSuite) throws {
-        var sealer = try suite.cipher(.seal, seed: 3)
-        var opener = try suite.cipher(.open, seed: 3)
+    @Test("What is sealed opens, with one key and many IVs, at every size", arguments: ProtectionSuite.all, CryptoEngine.here)
+    func roundTrip(suite: ProtectionSuite, engine: CryptoEngine) throws {
+        var sealer = try suite.cipher(.seal, seed: 3, engine: engine)
+        var opener = try suite.cipher(.open, seed: 3, engine: engine)
         var seen: Set<[UInt8]> = []
         for blocks in [1, 2, 3, 5, 64, 93, 4095] {
             let plain = suite.record(blocks: blocks, seed: UInt64(blocks))
@@ -187,10 +189,10 @@ struct RecordCipherTests {
         }
     }
 
-    @Test("Every single-bit corruption is refused, and harms nothing that follows", arguments: ProtectionSuite.all)
-    func threat_C6_everyBit(suite: ProtectionSuite) throws {
-        var sealer = try suite.cipher(.seal, seed: 4)
-        var opener = try suite.cipher(.open, seed: 4)
+    @Test("Every single-bit corruption is refused, and harms nothing that follows", arguments: ProtectionSuite.all, CryptoEngine.here)
+    func threat_C6_everyBit(suite: ProtectionSuite, engine: CryptoEngine) throws {
+        var sealer = try suite.cipher(.seal, seed: 4, engine: engine)
+        var opener = try suite.cipher(.open, seed: 4, engine: engine)
         let plain = suite.record(blocks: 3, seed: 5)
         var sealed = plain
         #expect(sealer.seal(&sealed) == true)
@@ -223,14 +225,14 @@ struct RecordCipherTests {
         #expect(good.text == plain.text)
     }
 
-    @Test("Every bit of every key counts", arguments: ProtectionSuite.all)
-    func everyKeyBit(suite: ProtectionSuite) throws {
+    @Test("Every bit of every key counts", arguments: ProtectionSuite.all, CryptoEngine.here)
+    func everyKeyBit(suite: ProtectionSuite, engine: CryptoEngine) throws {
         let entropy = SeededEntropy(seed: 6)
         let (encryptionKey, integrityKey) = (entropy.octets(suite.encryptionKeyLength), entropy.octets(suite.integrityKeyLength))
         func cipher(_ direction: RecordCipher.Direction, _ left: [UInt8], _ right: [UInt8]) throws -> RecordCipher {
             try RecordCipher(
                 suite, encryptionKey: SecretOctets(copying: left), integrityKey: SecretOctets(copying: right),
-                direction: direction)
+                direction: direction, engine: engine)
         }
         let plain = suite.record(blocks: 2, seed: 7)
         var sealed = plain
@@ -255,10 +257,10 @@ struct RecordCipherTests {
         }
     }
 
-    @Test("A key for sealing opens nothing, and the other way round", arguments: ProtectionSuite.all)
-    func threat_P27_directions(suite: ProtectionSuite) throws {
-        var sealer = try suite.cipher(.seal, seed: 8)
-        var opener = try suite.cipher(.open, seed: 8)
+    @Test("A key for sealing opens nothing, and the other way round", arguments: ProtectionSuite.all, CryptoEngine.here)
+    func threat_P27_directions(suite: ProtectionSuite, engine: CryptoEngine) throws {
+        var sealer = try suite.cipher(.seal, seed: 8, engine: engine)
+        var opener = try suite.cipher(.open, seed: 8, engine: engine)
         let plain = suite.record(blocks: 1, seed: 9)
         var record = plain
         #expect(opener.seal(&record) == false)
@@ -269,12 +271,12 @@ struct RecordCipherTests {
         #expect(record == sealed)
     }
 
-    @Test("threats.md C4: keys of another length make no cipher", arguments: ProtectionSuite.all)
-    func threat_C4_keyLengths(suite: ProtectionSuite) throws {
+    @Test("threats.md C4: keys of another length make no cipher", arguments: ProtectionSuite.all, CryptoEngine.here)
+    func threat_C4_keyLengths(suite: ProtectionSuite, engine: CryptoEngine) throws {
         func lengths(_ n: Int) -> [Int] { n == 0 ? [1, 10] : [0, n - 1, n + 1, 10 * n] }
         func make(_ left: Int, _ right: Int) throws -> Bool {
             let cipher = try RecordCipher(
-                suite, encryptionKey: SecretOctets(count: left), integrityKey: SecretOctets(count: right), direction: .seal)
+                suite, encryptionKey: SecretOctets(count: left), integrityKey: SecretOctets(count: right), direction: .seal, engine: engine)
             return cipher.suite == suite
         }
         #expect(try make(suite.encryptionKeyLength, suite.integrityKeyLength))
@@ -286,10 +288,10 @@ struct RecordCipherTests {
         }
     }
 
-    @Test("threats.md C4: IVs, ICVs and texts of another length are refused untouched", arguments: ProtectionSuite.all)
-    func threat_C4_recordLengths(suite: ProtectionSuite) throws {
-        var sealer = try suite.cipher(.seal, seed: 10)
-        var opener = try suite.cipher(.open, seed: 10)
+    @Test("threats.md C4: IVs, ICVs and texts of another length are refused untouched", arguments: ProtectionSuite.all, CryptoEngine.here)
+    func threat_C4_recordLengths(suite: ProtectionSuite, engine: CryptoEngine) throws {
+        var sealer = try suite.cipher(.seal, seed: 10, engine: engine)
+        var opener = try suite.cipher(.open, seed: 10, engine: engine)
         let plain = suite.record(blocks: 2, seed: 11)
         var sealed = plain
         #expect(sealer.seal(&sealed) == true)

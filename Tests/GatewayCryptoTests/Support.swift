@@ -123,15 +123,22 @@ extension RecordCipher {
     }
 }
 
+extension CryptoEngine: CustomTestStringConvertible {
+    public var testDescription: String { rawValue }
+
+    /// What this machine has; `CryptoEngineTests` says which that must be.
+    static let here = allCases.filter(\.isAvailable)
+}
+
 extension ProtectionSuite: CustomTestStringConvertible {
     public var testDescription: String { "\(encryption.rawValue)-\(keyBits)/\(integrity.rawValue)" }
 
     /// A cipher of the suite whose keys come from a seed.
-    func cipher(_ direction: RecordCipher.Direction, seed: UInt64) throws -> RecordCipher {
+    func cipher(_ direction: RecordCipher.Direction, seed: UInt64, engine: CryptoEngine = .openSSL) throws -> RecordCipher {
         let entropy = SeededEntropy(seed: seed)
         let encryptionKey = entropy.secret(encryptionKeyLength)
         let integrityKey = entropy.secret(integrityKeyLength)
-        return try RecordCipher(self, encryptionKey: encryptionKey, integrityKey: integrityKey, direction: direction)
+        return try RecordCipher(self, encryptionKey: encryptionKey, integrityKey: integrityKey, direction: direction, engine: engine)
     }
 
     /// A record with text of `blocks` times 16 octets, and a trailer where the suite has room for one.

@@ -50,6 +50,7 @@ package final class PairClient {
     package var stage: RoadWarrior.Stage { warrior.stage }
     package var isEstablished: Bool { warrior.stage == .established }
     package var childSA: RoadWarrior.ChildEstablished? { warrior.childSA }
+    package var childSPIs: Set<UInt32> { warrior.childSPIs }
     package var keys: ExposedKeys? { warrior.exposedKeys }
     package var initiatorSPI: IKESPI { warrior.initiatorSPI }
     package var responderSPI: IKESPI { warrior.responderSPI }

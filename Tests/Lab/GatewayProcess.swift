@@ -27,15 +27,15 @@ package final class GatewayProcess: Sendable {
         let folder = folder ?? "\(scenario.folder)/gw\(scenario.uniqueName("gw").split(separator: "-")[3])"
         try FileManager.default.createDirectory(atPath: "\(folder)/state", withIntermediateDirectories: true)
         try settings.yaml(folder: folder).write(toFile: "\(folder)/ipsec-gw.yaml", atomically: true, encoding: .utf8)
-        return try await start(scenario, in: namespace, configuredIn: folder, shortLifetimes: settings.shortLifetimes)
+        return try await start(scenario, in: namespace, configuredIn: folder, environment: settings.environment)
     }
 
     /// Starts the gateway with a file that is there already: `ipsec-gw.yaml` in the folder, with the control socket `control.sock` beside it.
     package static func start(
-        _ scenario: Scenario, in namespace: Namespace, configuredIn folder: String, shortLifetimes: String? = nil
+        _ scenario: Scenario, in namespace: Namespace, configuredIn folder: String, environment variables: [String] = []
     ) async throws -> GatewayProcess {
         let file = "\(folder)/ipsec-gw.yaml"
-        let environment = shortLifetimes.map { ["/usr/bin/env", "IPSEC_GW_LIFETIMES=\($0)"] } ?? []
+        let environment = variables.isEmpty ? [] : ["/usr/bin/env"] + variables
         let process = try await scenario.start(
             "ipsec-gw", environment + [try Programs.path("ipsec-gw"), "run", "--config", file], in: namespace)
         let gateway = GatewayProcess(scenario: scenario, namespace: namespace, folder: folder, process: process)

@@ -95,6 +95,8 @@ package struct GatewaySettings: Sendable {
     /// propagate-pmtu
     package var propagatesPathMTU: Bool?
     package var workers = 2
+    /// auto | ipsec-mb | openssl
+    package var cryptoEngine: String?
     package var forcesEncapsulation = true
     /// ikev2-fragment: mtu
     package var fragmentMTU: Int?
@@ -105,6 +107,12 @@ package struct GatewaySettings: Sendable {
     package var cookieThreshold: Int?
     /// Lifetimes far below those of a configuration, such as `ipsec=20,isakmp=30,packets=3000`.
     package var shortLifetimes: String?
+    /// Offloads to be used: none, tun, udp; nil: all that there are.
+    package var offloads: String?
+    /// The daemon's environment, as `env` takes it.
+    var environment: [String] {
+        (shortLifetimes.map { ["IPSEC_GW_LIFETIMES=\($0)"] } ?? []) + (offloads.map { ["IPSEC_GW_OFFLOADS=\($0)"] } ?? [])
+    }
     package var logLevel = "debug"
     /// Address and port of the Prometheus listener.
     package var metrics: (address: String, port: Int)?
@@ -136,7 +144,7 @@ package struct GatewaySettings: Sendable {
         if let metrics { text += "  metrics: { address: \(metrics.address), port: \(metrics.port) }\n" }
         text += radius?.sections ?? ""
         text += """
-            tunnel-group: { 1: { workers: \(workers)\(reassembles ? ", reassembly: { max-wait-time: \(reassemblyTime) }" : "") } }
+            tunnel-group: { 1: { workers: \(workers)\(cryptoEngine.map { ", crypto-engine: \($0)" } ?? "")\(reassembles ? ", reassembly: { max-wait-time: \(reassemblyTime) }" : "") } }
             service:
               home: { id: 1, interface: { \(Self.interfaceName): { address: [10.99.0.1/24\(pool6 == nil && !hasIPv6Interface ? "" : ", \"2001:db8:99::1/64\"")] } } }
 

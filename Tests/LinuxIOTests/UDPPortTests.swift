@@ -185,6 +185,41 @@ import Wire
         }
     }
 
+    /// Joined datagrams of 50,000 octets: the port learns how long they are, leaves off when it has read what a cache holds, and says so.
+    @Test(arguments: AddressFamily.allCases)
+    func aReadLeavesOffBeforeTheCacheIsFull(family: AddressFamily) throws {
+        let namespace = try freshNamespace()
+        try namespace.visit { () throws(SystemError) in
+            var joining = UDPOptions()
+            joining.coalesces = true
+            var sender = try UDPPort(Endpoint(loopback(family), port: 0))
+            var joined = try UDPPort(Endpoint(loopback(family), port: 0), options: joining)
+            var batch = Batch(capacity: 32, room: 65_535)
+            var reads: [[Int]] = []
+            var endings: [Bool] = []
+            for _ in 0..<2 {
+                for _ in 0..<16 {
+                    if let index = batch.append(length: 50_000) {
+                        batch[index].peer = joined.local
+                        batch[index].segmentSize = 1000
+                    }
+                }
+                let done = try sender.send(batch)
+                #expect(done == 16)
+                var counts: [Int] = []
+                repeat {
+                    counts.append(try joined.receive(into: &batch))
+                    if counts.last != 0 { endings.append(batch.leavesMore) }
+                } while counts.last != 0 && counts.count < 100
+                reads.append(counts)
+                batch.removeAll()
+            }
+            #expect(reads[0] == [16, 0] && !endings[0], "nothing was known of their length")
+            #expect(reads[1].reduce(0, +) == 16 && reads[1].allSatisfy { $0 * 50_000 <= 300_000 }, "\(reads[1])")
+            #expect(endings[1])
+        }
+    }
+
     /// DF and fragments: 4,000 octets over a wire of 1,500.
     @Test(arguments: AddressFamily.allCases, PathMTUDiscovery.allCases)
     func DP5_longPacketsAreFragmentedOrRefused(family: AddressFamily, discovery: PathMTUDiscovery) throws {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Datapath
 import Foundation
 import IKEMessages
 import RoadWarrior
@@ -53,6 +54,14 @@ struct LoadProgramTests {
         let target = try connect.gateway.target()
         #expect(target.remoteIdentity == IdentificationPayload(type: .fqdn, data: [UInt8]("gw.example.org".utf8)))
         #expect(target.remote == Endpoint(IPAddress(v4: 0xc000_0201), port: 500))
+    }
+
+    @Test(arguments: [([], Datapath.Offloads.all, 1), (["--offloads", "udp"], .udp, 1), (["--offloads=none", "--workers", "2"], .none, 2)])
+    func programs_offloadsCanBeDoneWithout(more: [String], offloads: Datapath.Offloads, workers: Int) throws {
+        let words = Arguments.ordered(["--tun", "t0"] + more + ["connect", "--gateway", "127.0.0.1", "--psk", "k"], commands: ["connect"])
+        let connect = try #require(try LoadProgram.parseAsRoot(words) as? Connect)
+        #expect(connect.tun == "t0" && connect.offloads == offloads && connect.workers == workers)
+        #expect(throws: (any Error).self) { _ = try LoadProgram.parseAsRoot(words + ["--offloads", "some"]) }
     }
 
     @Test func clientsAreNumbered() throws {

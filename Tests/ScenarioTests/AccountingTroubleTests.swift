@@ -32,8 +32,8 @@ struct AccountingTroubleTests {
                 ], in: aaa.road.network.clients[1], timeout: .seconds(90))
             let spool = try #require(try await aaa.gateway.radius().spool)
             #expect(spool.state == "full" && spool.octets < (1 << 20) + 65_536 && spool.records > 1000, "\(spool) \(filling.output)")
-            for event in ["accounting-spool-high", "accounting-spool-full"] { #expect(!aaa.road.logLines(with: event).isEmpty, "\(event)") }
-            #expect(!aaa.road.logLines(with: "event=refused", "spool").isEmpty)
+            for event in ["accounting-spool-high", "accounting-spool-full"] { #expect(await aaa.road.logs(event), "\(event)") }
+            #expect(await aaa.road.logs("event=refused", "spool"))
             // who is in stays in
             #expect(try await aaa.road.reachesHost(alice))
             #expect(try await aaa.gateway.sessions().contains { $0.name == "alice.test" })
@@ -57,7 +57,7 @@ struct AccountingTroubleTests {
             _ = try await scenario.run(["/bin/dd", "if=/dev/zero", "of=\(state)/filler", "bs=4096"])
             let bob = try await aaa.client(2, "bob")
             #expect(try await !bob.initiate().succeeded)
-            #expect(!aaa.road.logLines(with: "event=refused", "bob", "stored").isEmpty)
+            #expect(await aaa.road.logs("event=refused", "bob", "stored"))
             #expect(try await aaa.road.reachesHost(alice))
             try await alice.terminate()
             #expect(await becomesTrue(within: .seconds(10)) { !aaa.road.logLines(with: "accounting-not-stored").isEmpty })
@@ -89,7 +89,7 @@ struct AccountingTroubleTests {
             await bob.killNow()
             let carol = try await aaa.client(2, "carol")
             #expect(try await !carol.initiate().succeeded)
-            #expect(!aaa.road.logLines(with: "name=carol", "the pool none").isEmpty)
+            #expect(await aaa.road.logs("name=carol", "the pool none"))
         }
     }
 }

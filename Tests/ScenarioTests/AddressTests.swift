@@ -21,7 +21,7 @@ struct AddressTests {
             let refused = try await bob.initiate()
             #expect(!refused.succeeded)
             #expect(refused.output.contains("INTERNAL_ADDRESS_FAILURE") || refused.output.contains("INT_ADDR_FAIL"), "\(refused.output)")
-            #expect(!road.logLines(with: "bob.test", "address").isEmpty)
+            #expect(await road.logs("bob.test", "address"))
             #expect(try await road.reachesHost(alice))
             #expect(try await becomesTrue(within: .seconds(5)) { try await road.gateway.sessions().count == 1 })
 

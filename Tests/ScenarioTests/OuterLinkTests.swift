@@ -25,7 +25,7 @@ struct OuterLinkTests {
             let open = try await Ping.run(from: road.network.internet, to: address, source: Self.stranger)
             #expect(open.isComplete, "nothing is in the way yet: \(open.output)")
 
-            let warning = try #require(road.logLines(with: "outer-link-open", "no packet filter").first, "\(road.gateway.process.output)")
+            let warning = try #require(await road.logLine(with: "outer-link-open", "no packet filter"), "\(road.gateway.process.output)")
             let command = try #require(warning.range(of: "close it with: ").map { warning[$0.upperBound...] })
             // The line ends with what belongs to the event
             let shell = String(command.prefix(command.range(of: "drop'").map { command.distance(from: command.startIndex, to: $0.upperBound) } ?? 0))
@@ -47,7 +47,7 @@ struct OuterLinkTests {
             let network = try await RoadNetwork.build(scenario)
             try await network.gateway.sysctl("net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.wan.rp_filter=0")
             let road = Road(scenario: scenario, network: network, gateway: try await GatewayProcess.start(scenario, in: network.gateway))
-            let warning = try #require(road.logLines(with: "outer-link-open", "rp_filter is not strict").first, "\(road.gateway.process.output)")
+            let warning = try #require(await road.logLine(with: "outer-link-open", "rp_filter is not strict"), "\(road.gateway.process.output)")
             let script = try scenario.write(
                 """
                 import socket, struct
@@ -80,7 +80,7 @@ struct OuterLinkTests {
             let network = try await RoadNetwork.build(scenario, clients: 2)
             try await network.gateway.masquerades(out: "wan")
             let road = Road(scenario: scenario, network: network, gateway: try await GatewayProcess.start(scenario, in: network.gateway))
-            #expect(!road.logLines(with: "listener-ports-reserved").isEmpty, "\(road.gateway.process.output)")
+            #expect(await road.logs("listener-ports-reserved"), "\(road.gateway.process.output)")
             let alice = try await road.client(1, "alice.test") { $0.remoteSelectors = [RoadNetwork.lan, "198.51.102.0/24"] }
             let address = try #require(try await alice.connect().virtualAddresses.first)
             let bob = try await road.client(2, "bob.test")

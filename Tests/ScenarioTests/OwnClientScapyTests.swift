@@ -49,7 +49,8 @@ struct OwnClientScapyTests {
             key = json.loads(line)
             assert (key["encryption"], key["integrity"]) in ((20, 0), (12, 12)), key
             for way in ("in", "out"):
-                keys[key[way]] = (key, way)
+                # both sides number alike: what names an SA is the SPI and whom it leads to
+                keys[key[way], way] = key
         def plain(packet):
             # hop limit, and of IPv4 the checksum of the header: what forwarding changes
             octets = bytearray(bytes(packet))
@@ -83,12 +84,12 @@ struct OwnClientScapyTests {
             packet = frame.payload
             octets = bytes(packet.payload)
             spi, number = struct.unpack("!LL", octets[:8])
-            assert spi in keys, ("an SPI that is nobody's", hex(spi))
-            key, way = keys[spi]
-            assert (way == "in") == (packet.src == gateway), "an SPI in the wrong direction"
+            way = "in" if packet.src == gateway else "out"
+            assert (spi, way) in keys, ("an SPI that is nobody's", hex(spi), way)
+            key = keys[spi, way]
             vector = octets[8:16 if key["encryption"] == 20 else 24]
-            assert (spi, vector) not in vectors, ("a vector twice", hex(spi), number)
-            vectors.add((spi, vector))
+            assert (spi, way, vector) not in vectors, ("a vector twice", hex(spi), number)
+            vectors.add((spi, way, vector))
             inner = opened(packet, key, way, number)
             if way == "in":
                 assert number == last.get(spi, 0) + 1, ("a number that does not follow", hex(spi), number)

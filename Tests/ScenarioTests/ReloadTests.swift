@@ -163,7 +163,7 @@ struct ReloadTests {
             #expect(try await gateway.waitForSessions(1).map(\.id) == [before.id])
             #expect(await becomesTrue(within: .seconds(5)) { (try? await bob.sas().isEmpty) == true }, "a Delete")
             #expect(try await gateway.counters().ike["ended-configuration"] == 1)
-            #expect(!road.logLines(with: "bob.test", "configuration").isEmpty)
+            #expect(await road.logs("bob.test", "configuration"))
 
             settings.beside?.isEnabled = true
             try gateway.rewrite(settings)

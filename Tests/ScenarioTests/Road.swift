@@ -49,8 +49,20 @@ struct Road {
         return own[0]
     }
 
+    /// Whether the gateway's log comes to hold a line with all of these texts: what a client was told may be read before what was logged.
+    func logs(_ texts: String...) async -> Bool {
+        await becomesTrue(within: .seconds(10)) { !lines(texts).isEmpty }
+    }
+
+    /// The first line with all of these texts, once there is one.
+    func logLine(with texts: String...) async -> String? {
+        await eventually(within: .seconds(10), every: .milliseconds(50)) { lines(texts).first }
+    }
+
     /// Lines of the gateway's log that hold all of these texts, upper and lower case alike.
-    func logLines(with texts: String...) -> [String] {
+    func logLines(with texts: String...) -> [String] { lines(texts) }
+
+    private func lines(_ texts: [String]) -> [String] {
         gateway.process.lines().filter { line in texts.allSatisfy { line.lowercased().contains($0.lowercased()) } }
     }
 }

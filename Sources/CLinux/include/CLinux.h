@@ -15,7 +15,8 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <netinet/udp.h>
+// not netinet/udp.h: its struct udphdr is another one than SwiftNIO's, and a module that sees both does not compile
+#include <linux/udp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>

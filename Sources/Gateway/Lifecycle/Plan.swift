@@ -2,6 +2,7 @@ import AddressAssignment
 import Config
 import Datapath
 import ESP
+import GatewayCrypto
 import IKE
 import IKEMessages
 import LinuxIO
@@ -56,7 +57,9 @@ struct Plan: Sendable {
         datapath.opensRawSockets = needsRawSockets || (try? Capability.missing(of: [.netRaw]))?.isEmpty == true
         reassemblyTime = configuration.tunnelGroups.compactMap(\.reassemblyTimeout).max()
         datapath.reassembles = reassemblyTime != nil
+        datapath.engine = try Self.engine(configuration)
         datapath.reservesListenerPorts = OuterLinks.masquerade
+        if let offloads = FewerOffloads.current { datapath.ask(for: offloads) }
         self.datapath = datapath
         let management = configuration.management
         self.management = ManagementServer.Settings(
@@ -70,6 +73,24 @@ struct Plan: Sendable {
             maximumSize: size, whenFull: management.accountingSpool.whenFull == .refuseLogins ? .refuseLogins : .dropOldestInterim)
         nas = NASDescription(identifier: systemName, address: configuration.system.address ?? gateways.values.map(\.address).min())
         dynamicAuthorization = try Self.dynamicAuthorization(configuration, nas: nas)
+    }
+
+    /// Of ESP: `crypto-engine`, else the best there is.
+    private static func engine(_ configuration: Configuration) throws(StartupError) -> CryptoEngine {
+        for group in configuration.tunnelGroups {
+            let engine: CryptoEngine
+            switch group.engine {
+            case .auto: continue
+            case .ipsecMB: engine = .multiBuffer
+            case .openSSL: engine = .openSSL
+            }
+            guard engine.isAvailable else {
+                throw StartupError(
+                    "tunnel-group.\(group.id).crypto-engine: \(group.engine.rawValue) is not to be had (\(engine.library)); use auto or openssl")
+            }
+            return engine
+        }
+        return .preferred
     }
 
     private static func dynamicAuthorization(

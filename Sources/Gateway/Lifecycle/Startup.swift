@@ -53,6 +53,11 @@ enum Startup {
                 "\(ShortLifetimes.variable) is set: SAs live shorter than configured, which is for tests alone; unset it",
                 metadata: ["event": "short-lifetimes"])
         }
+        if let offloads = FewerOffloads.current {
+            logger.warning(
+                "\(FewerOffloads.variable) is set: of the kernel's offloads \(offloads.rawValue) are used, which is for tests alone; unset it",
+                metadata: ["event": "fewer-offloads"])
+        }
         for text in OuterLinks.open(plan) { logger.warning("\(text)", metadata: ["event": "outer-link-open"]) }
         if plan.datapath.reservesListenerPorts {
             logger.notice(

@@ -16,7 +16,7 @@ extension Gateway: ManagementSource {
     package func status() async -> StatusReport {
         let now = MonotonicClock.now
         return StatusReport(
-            name: plan.systemName, version: GatewayVersion.text, engine: CryptoLibrary.version, started: started.wall,
+            name: plan.systemName, version: GatewayVersion.text, engine: GatewayVersion.engine(plan.datapath.engine), started: started.wall,
             uptime: UInt64(max(0, (now - started.clock).components.seconds)), sessions: await parts.sessions.count,
             halfOpen: parts.statistics.halfOpen, workers: plan.datapath.workers, gateways: plan.gateways.count, logLevel: gatewayLog.level)
     }
@@ -98,6 +98,11 @@ extension SessionSelector {
 /// The version of this build.
 package enum GatewayVersion {
     package static let text = "0.1.0"
+
+    /// The libraries that do the cryptography: ESP's engine first.
+    static func engine(_ engine: CryptoEngine) -> String {
+        engine == .openSSL ? engine.library : "\(engine.library), \(CryptoLibrary.version)"
+    }
 
     /// What the kernel offers the datapath, a line each.
     package static var platform: [String] {

@@ -60,7 +60,7 @@ struct Crowd: ~Copyable {
         let sharers = sources.share
         try OwnUse.raiseDescriptorLimit(to: (clients + sharers - 1) / sharers + 64)
         // Native ESP is told by true addresses alone.
-        let own = target.wantsNativeESP && sources.addresses == nil ? try ESPSocket.localAddress(toward: target.remote.address) : nil
+        let own = target.wantsNativeESP && sources.addresses == nil ? try target.remote.address.ownAddressTowardIt() : nil
         for number in 0..<(clients + sharers - 1) / sharers {
             var local = sources.endpoint(ofSocket: number)
             if let own { local = Endpoint(own, port: local.port) }
@@ -204,7 +204,7 @@ struct Crowd: ~Copyable {
 
     private mutating func gather(_ datagram: RoadWarrior.Datagram, _ socket: Int) {
         // The gateway may have none of our sockets for native ESP: connect alone has.
-        guard !datagram.isNativeESP else { return }
+        guard datagram.content != .esp || datagram.encapsulated else { return }
         if outgoing.isFull || (socket != outgoingSocket && !outgoing.isEmpty) { flush() }
         outgoingSocket = socket
         let payload = datagram.payload
