@@ -162,8 +162,11 @@ class Lab:
 
 def run(*command, timeout=60, environment=None, may_fail=False):
     """The output of a short command."""
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL,
-                          env={**os.environ, **(environment or {})}, preexec_fn=_dies_with_us)
+    try:
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL,
+                              env={**os.environ, **(environment or {})}, preexec_fn=_dies_with_us)
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"{' '.join(map(str, command))} did not end within {timeout} s") from None
     if done.returncode != 0 and not may_fail:
         raise BenchError(f"{' '.join(map(str, command))}: {(done.stderr or done.stdout).strip()[-400:]}")
     return done.stdout

@@ -36,17 +36,20 @@ def thin(lab, tunnel, address, direction, octets=64, rate=20_000, seconds=4, por
     """Datagrams so small and so far apart that nothing can be joined: the gateway's CPU microseconds for each that arrived."""
     port[0] += 1
     sender, receiver, target = ("client", "srv", SERVER) if direction == "up" else ("srv", "client", address)
-    counter = lab.start("count", [PACED, "count", target, port[0], seconds + 5], namespace=receiver, core=LOAD_CORE)
+    counter = lab.start("count", [PACED, "count", target, port[0], seconds + 30], namespace=receiver, core=LOAD_CORE)
     counter.wait_for("bound")
     before, processors = cpu_seconds(tunnel.pid), Processors()
     source = lab.start("send", [PACED, "send", target, port[0], octets, rate, seconds], namespace=sender, core=LOAD_CORE)
     sent = json.loads(source.result(seconds + 20))
-    counted = json.loads(counter.result(seconds + 20).splitlines()[-1])
+    # what is on its way arrives
+    time.sleep(0.3)
     cpu, busy = cpu_seconds(tunnel.pid) - before, processors.busy()
     for program in (source, counter):
         lab.stop(program)
-    if counted["received"] == 0:
-        raise BenchError(f"no datagram of {sent['sent']} came through ({direction})")
+    counted = json.loads(counter.output.splitlines()[-1])
+    # what is lost in plenty was not carried thin: it came in bursts
+    if counted["received"] < 0.5 * sent["sent"]:
+        raise BenchError(f"of {sent['sent']} datagrams {counted['received']} came through ({direction})")
     return {"us": cpu * 1e6 / counted["received"], "kpps": counted["received"] / max(counted["seconds"], 1e-3) / 1e3, "busy": busy,
             "loss": 1 - counted["received"] / max(sent["sent"], 1)}
 

@@ -13,14 +13,8 @@ SHARED = ROOT.parent / "shared/tools/perf"
 
 
 def cpu_seconds(pid):
-    """Of all threads, to the nanosecond: ticks of 10 ms would alias with timers."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        try:
-            total += int((task / "schedstat").read_text().split()[0])
-        except (FileNotFoundError, ProcessLookupError):
-            pass
-    return total / 1e9
+    """Of all threads, those that have ended too, to the nanosecond: ticks of 10 ms would alias with timers. It is the kernel's clock of that process."""
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def resident_octets(pid):

@@ -73,6 +73,12 @@ def _values(found, system, way, key):
     return [run[key] for run in found["systems"].get(system, {}).get(way, [])]
 
 
+def _lost(found, system, way):
+    """Where it is more than 1 %."""
+    most = max((run.get("loss", 0) for run in found["systems"].get(system, {}).get(way, [])), default=0)
+    return f", lost up to {most:.0%}" if most > 0.01 else ""
+
+
 def _reason(measured, *systems):
     if measured is None:
         return "not run yet"
@@ -80,7 +86,7 @@ def _reason(measured, *systems):
     return next((missing[name] for name in (*systems, "all") if name in missing), "no figure")
 
 
-def _against(table, row, measure, way, key, unit, musts, peer="strongswan", less=False, ours="ours", shows_ceiling=True):
+def _against(table, row, measure, way, key, unit, musts, peer="strongswan", less=False, ours="ours"):
     """Ours over the peer's; `less`: the peer's over ours, as 1/x."""
     found = _measured(table.results, row)
     must, stretch = musts
@@ -92,8 +98,8 @@ def _against(table, row, measure, way, key, unit, musts, peer="strongswan", less
     ratios = [b / a if less else a / b for a, b in zip(own, other)]
     middle = median(other) / median(own) if less else median(own) / median(other)
     runs = "" if len(ratios) == 1 else f" ({times(min(ratios), less)}...{times(max(ratios), less)})"
-    ceiling = spread(_values(found, "ceiling", way, key)) if shows_ceiling else "-"
-    table.add(row, f"{measure}, {way}, {unit}", spread(own), spread(other), ceiling, times(middle, less) + runs, *shown, judged(middle, must, stretch))
+    ceiling = spread(_values(found, "ceiling", way, key))
+    table.add(row, f"{measure}, {way}, {unit}", spread(own) + _lost(found, ours, way), spread(other) + _lost(found, peer, way), ceiling, times(middle, less) + runs, *shown, judged(middle, must, stretch))
 
 
 def _ceiling_share(table, way):
