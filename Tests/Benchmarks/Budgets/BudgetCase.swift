@@ -1,4 +1,5 @@
 import ESP
+import GatewayCrypto
 import LinuxIO
 import PacketFixtures
 import Wire
@@ -7,6 +8,7 @@ import Wire
 struct BudgetCase {
     enum Way: String { case seal, open }
 
+    let engine: CryptoEngine
     let way: Way
     /// Octets of each inner packet, its IPv4 header among them.
     let length: Int
@@ -15,16 +17,20 @@ struct BudgetCase {
     let entriesPerBatch: Int
     let batches: Int
 
-    static let all = [Way.seal, .open].flatMap { way in
-        [64, 1400].flatMap { length in
-            [
-                BudgetCase(way: way, length: length, packetsPerEntry: 1, entriesPerBatch: 64, batches: 32),
-                BudgetCase(way: way, length: length, packetsPerEntry: length == 64 ? 64 : 44, entriesPerBatch: 4, batches: 12),
-            ]
+    /// By each engine that this machine has.
+    static let all = CryptoEngine.allCases.reversed().filter(\.isAvailable).flatMap { engine in
+        [Way.seal, .open].flatMap { way in
+            [64, 1400].flatMap { length in
+                [
+                    BudgetCase(engine: engine, way: way, length: length, packetsPerEntry: 1, entriesPerBatch: 64, batches: 32),
+                    BudgetCase(
+                        engine: engine, way: way, length: length, packetsPerEntry: length == 64 ? 64 : 44, entriesPerBatch: 4, batches: 12),
+                ]
+            }
         }
     }
 
-    var name: String { "\(way.rawValue)-\(length)\(isSuper ? "-super" : "")" }
+    var name: String { "\(way.rawValue)-\(length)\(isSuper ? "-super" : "")\(engine == .openSSL ? "" : "-mb")" }
     var isSuper: Bool { packetsPerEntry > 1 }
     var packetsPerBatch: Int { packetsPerEntry * entriesPerBatch }
     var packets: Int { packetsPerBatch * batches }

@@ -21,7 +21,7 @@ struct BudgetRig: ~Copyable {
     private let board: CounterBoard
 
     /// `joins`: whether the private side takes super-packets.
-    init(joins: Bool) throws {
+    init(_ engine: CryptoEngine, joins: Bool) throws {
         board = CounterBoard(tunnelCapacity: 4, saCapacity: 4)
         guard let spi = LocalSPI(worker: 0, slot: 1, tag: 7),
             let gcm = ProtectionSuite(encryption: .aesGCM16, keyBits: 128, integrity: .none)
@@ -30,9 +30,9 @@ struct BudgetRig: ~Copyable {
         let up = Self.key(suite, 1)
         let down = Self.key(suite, 2)
         let none = SecretOctets(copying: [])
-        let inbound = try InboundSA(spi: spi.rawValue, suite: suite, encryptionKey: up, integrityKey: none, replayWindow: 512)
+        let inbound = try InboundSA(spi: spi.rawValue, suite: suite, encryptionKey: up, integrityKey: none, replayWindow: 512, engine: engine)
         let outbound = try OutboundSA(
-            spi: 0xcafe, suite: suite, encryptionKey: down, integrityKey: none, entropy: SeededEntropy(seed: 1))
+            spi: 0xcafe, suite: suite, encryptionKey: down, integrityKey: none, entropy: SeededEntropy(seed: 1), engine: engine)
         clientOut = try OutboundSA(spi: spi.rawValue, suite: suite, encryptionKey: up, integrityKey: none, entropy: SeededEntropy(seed: 2))
         let all = [Selectors.Entry(.all(.ipv4))]
         var sad = SAD(worker: 0, board: board, forbidden: [Self.gateway.address])
@@ -49,7 +49,7 @@ struct BudgetRig: ~Copyable {
         precondition(isOpen && isIn && isRouted, "the session could not be installed")
         core = WorkerCore(
             index: 0, sad: sad, rings: RingMemory(workers: 1, ringSize: 1 << 16), routes: [routes],
-            sources: [(ipv4: Packets.address("10.99.0.1").value, ipv6: 0)], ports: OuterPorts(locals: [Self.gateway]))
+            sources: [(ipv4: Packets.address("10.99.0.1").value, ipv6: 0)], ports: OuterPorts(locals: [Self.gateway]), engine: engine)
         if joins { core.setOffloads(.all, ofInterface: 0) }
     }
 

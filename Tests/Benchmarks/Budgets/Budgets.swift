@@ -7,7 +7,7 @@ import LinuxIO
 struct Budgets {
     static func main() throws {
         for wanted in BudgetCase.all {
-            var rig = try BudgetRig(joins: wanted.isSuper)
+            var rig = try BudgetRig(wanted.engine, joins: wanted.isSuper)
             let warm = 2
             let batches = try rig.batches(wanted, warm + wanted.batches)
             var packets = 0
