@@ -104,8 +104,8 @@ package enum GatewayVersion {
         engine == .openSSL ? engine.library : "\(engine.library), \(CryptoLibrary.version)"
     }
 
-    /// What the kernel offers the datapath, a line each.
+    /// What the datapath stands on, a line each; which of the kernel's offloads are missing, the log says at start.
     package static var platform: [String] {
-        ["kernel   \(Machine.kernel)", "datapath ESP in UDP, \(Machine.cores) processors, one packet per system call batch of 64"]
+        ["kernel   \(Machine.kernel)", "datapath ESP in UDP and native, \(Machine.cores) processors"]
     }
 }
