@@ -1,4 +1,5 @@
 import COpenSSL
+import Synchronization
 import Testing
 
 @testable import GatewayCrypto
@@ -6,6 +7,8 @@ import Testing
 /// Keys made for a test, by the library itself; with what our own code does not let anybody do.
 final class TestKey: @unchecked Sendable {
     private let pointer: OpaquePointer
+    /// The library changes an EC key while it writes it as PKCS #8, and puts it right again: two writers of one key spoil each other's file.
+    private let writing = Mutex<Void>(())
 
     enum Kind: Sendable { case rsa(bits: Int32, exponent: UInt), ec(String), other(String) }
 
@@ -59,6 +62,10 @@ final class TestKey: @unchecked Sendable {
 
     /// A file of the private key; nil where there is no such form.
     func file(_ form: Form, passphrase: String = "") -> SecretOctets? {
+        writing.withLock { _ in write(form, passphrase: passphrase) }
+    }
+
+    private func write(_ form: Form, passphrase: String) -> SecretOctets? {
         let stream = BIO_new(BIO_s_mem())
         defer { BIO_free(stream) }
         let phrase = Array(passphrase.utf8).map { CChar(bitPattern: $0) }
