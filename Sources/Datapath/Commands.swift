@@ -20,6 +20,10 @@ enum Report: ~Copyable, Sendable {
     case absent(ticket: UInt64)
     case closed(Tunnel, index: Int, ticket: UInt64)
     case event(DatapathEvent)
+    /// The peer's endpoint has moved: of a place, and our end.
+    case moved(TunnelID, Endpoint, local: Endpoint)
+    /// The peer sends by a Child SA that has its session's traffic come here.
+    case takenUp(LocalSPI)
 }
 
 /// What a worker shares with the control plane.

@@ -18,6 +18,18 @@ package final class Control: Sendable {
     struct TunnelRecord {
         var interface: Int
         var prefixes: [IPPrefix]
+        var settings: TunnelSettings
+        var peer: Endpoint
+        var local: Endpoint
+        /// Where its routes lead; one of the places.
+        var home: TunnelID
+        /// One, but for a session that goes over to another worker.
+        var places: [Place]
+        /// The worker of its newest Child SA.
+        var heading: Int
+        var movedAt: Instant?
+        /// Counted in places that it has left.
+        var past = TunnelCounters()
         var children: Set<LocalSPI> = []
         var isClosing = false
     }
@@ -35,6 +47,8 @@ package final class Control: Sendable {
         var free: [Int] = []
         var generations: [UInt32] = []
         var sessions = 0
+        var shed: UInt64 = 0
+        var taken: UInt64 = 0
     }
 
     enum Ticket {
@@ -50,6 +64,10 @@ package final class Control: Sendable {
         var byOutbound: [UInt32: [LocalSPI]] = [:]
         var places: [Places]
         var allocators: [SPIAllocator]
+        /// Sessions by those of their places that are not their names.
+        var aliases: [TunnelID: TunnelID] = [:]
+        /// Given up, and their workers are to be told.
+        var departing: [TunnelID] = []
         var tickets: [UInt64: Ticket] = [:]
         var lastTicket: UInt64 = 0
         var graces: [(period: GracePeriod, ticket: UInt64, outcome: Outcome)] = []
@@ -68,6 +86,7 @@ package final class Control: Sendable {
     /// Of the SAs that are keyed here and of the workers' batches.
     let engine: CryptoEngine
     let state: Mutex<State>
+    let weights = Mutex(Weights())
 
     /// `bells`: the workers', then the door's. `interfaces` by number.
     package init(
@@ -119,8 +138,7 @@ package final class Control: Sendable {
     }
 
     package func counters(tunnel id: TunnelID) -> TunnelCounters? {
-        let isThere = state.withLock { $0.tunnels[id] != nil }
-        return isThere ? mailboxes[id.worker].board.tunnel(id.index) : nil
+        state.withLock { state in state.tunnels[id].map { sum($0) } }
     }
 
     package func status(child spi: LocalSPI) -> SAStatus? {

@@ -8,7 +8,7 @@ extension Control {
     /// Takes up what workers have reported, ends grace periods. By one thread. Returns whether somebody still waits for a grace period.
     package func service() -> Bool {
         var finished: [(UInt64, Outcome)] = []
-        for mailbox in mailboxes {
+        for (worker, mailbox) in mailboxes.enumerated() {
             while let report = mailbox.reports.pop() {
                 switch consume report {
                 case .inserted(let isIn, let ticket): finished.append((ticket, .inserted(isIn)))
@@ -21,13 +21,20 @@ extension Control {
                     }
                     // The pair ends here, off the packet thread: its keys are wiped
                     _ = consume pair
-                case .closed(let tunnel, _, let ticket):
+                case .closed(let tunnel, let index, let ticket):
+                    if ticket == 0 { left(TunnelID(worker: worker, index: index, generation: tunnel.generation)) }
                     _ = consume tunnel
                     finished.append((ticket, .closed))
                 case .event(let event): eventSink.yield(event)
+                case .moved(let place, let peer, let local): moved(place, to: peer, at: local)
+                case .takenUp(let spi):
+                    state.withLock { state in
+                        if let record = state.children[spi] { takeOver(record.tunnel, by: spi.worker, &state) }
+                    }
                 }
             }
         }
+        dismiss()
         let (resumable, remain) = state.withLock { state in
             var over: [(UInt64, Outcome)] = []
             state.graces = state.graces.compactMap { grace in
@@ -62,9 +69,24 @@ extension Control {
 
     func forget(_ spi: LocalSPI) {
         state.withLock { state in
-            if let record = Self.removeRecord(spi, &state) { state.tunnels[record.tunnel]?.children.remove(spi) }
+            if let record = Self.removeRecord(spi, &state) {
+                state.tunnels[record.tunnel]?.children.remove(spi)
+                rehome(record.tunnel, &state)
+            }
             if state.allocators.indices.contains(spi.worker) { state.allocators[spi.worker].release(spi) }
         }
+    }
+
+    /// The peer was heard from elsewhere, by the worker of a place.
+    private func moved(_ place: TunnelID, to peer: Endpoint, at local: Endpoint) {
+        let id: TunnelID? = state.withLock { state in
+            let id = state.aliases[place] ?? place
+            guard state.tunnels[id] != nil else { return nil }
+            state.tunnels[id]?.peer = peer
+            state.tunnels[id]?.local = local
+            return id
+        }
+        if let id { eventSink.yield(.moved(id, peer)) }
     }
 
     func report(_ event: DatapathEvent) { eventSink.yield(event) }

@@ -4,7 +4,7 @@ internal import Synchronization
 package import Wire
 
 extension Control {
-    // Sessions and Child SAs: what the gateway asks becomes routes here and commands to the home worker.
+    // Sessions and Child SAs: what the gateway asks becomes routes here and commands to the workers.
 
     package func open(tunnel spec: TunnelSpec) -> TunnelID? {
         guard mailboxes.indices.contains(spec.worker), let interface = interfaceNumbers[spec.interface] else { return nil }
@@ -12,14 +12,16 @@ extension Control {
         guard !prefixes.isEmpty, Set(prefixes).count == prefixes.count else { return nil }
         let id: TunnelID? = state.withLock { state in
             guard !state.isStopped, let id = place(spec.worker, &state) else { return nil }
-            let target = RouteTarget(worker: id.worker, tunnel: id.index, generation: id.generation)
+            let target = RouteTarget(id)
             for (count, prefix) in prefixes.enumerated() where !routes[interface].insert(prefix, target) {
                 // An owner has it, or no room: what was added goes again
                 withdraw(Array(prefixes[..<count]), interface, target, &state)
                 giveBack(id, &state)
                 return nil
             }
-            state.tunnels[id] = TunnelRecord(interface: interface, prefixes: prefixes)
+            state.tunnels[id] = TunnelRecord(
+                interface: interface, prefixes: prefixes, settings: spec.settings, peer: spec.peer, local: spec.local, home: id,
+                places: [Place(id: id)], heading: id.worker)
             return id
         }
         guard let id else { return nil }
@@ -29,8 +31,7 @@ extension Control {
         if let refused = post(.open(tunnel, index: id.index), to: id.worker) {
             _ = consume refused
             state.withLock { state in
-                let target = RouteTarget(worker: id.worker, tunnel: id.index, generation: id.generation)
-                withdraw(prefixes, interface, target, &state)
+                withdraw(prefixes, interface, RouteTarget(id), &state)
                 state.tunnels[id] = nil
                 giveBack(id, &state)
             }
@@ -48,23 +49,49 @@ extension Control {
     package func install(_ child: consuming ChildSASpec) async throws(DatapathError) {
         let tunnel = child.tunnel
         let spi = child.inbound
+        // What replaces nothing, or waits for nothing, has the session's traffic at once
+        let takesOver = child.supersedes == nil
         var record = ChildRecord(
             tunnel: tunnel, outbound: child.outbound, suite: child.suite, replayWindow: ReplayWindow(size: child.replayWindow).size)
-        let pair = try pair(child)
+        let admission = try admit(spi, record, tunnel)
+        let pair: SAPair
+        do throws(DatapathError) {
+            pair = try self.pair(child, tunnel: admission.place.index)
+        } catch {
+            abandon(spi, of: tunnel)
+            throw error
+        }
         record.engine = pair.engine
-        let ticket = try admit(spi, record, tunnel)
-        if await send(.insert(pair, ticket: ticket), to: spi.worker), case .inserted(true) = await outcome(ticket) { return }
-        let isStopped = state.withLock { state in
+        state.withLock { [engine = record.engine] in $0.children[spi]?.engine = engine }
+        var isKnown = true
+        if let fresh = admission.fresh { isKnown = await send(.open(fresh.tunnel(admission.place), index: admission.place.index), to: spi.worker) }
+        if isKnown, await send(.insert(pair, ticket: admission.ticket), to: spi.worker), case .inserted(true) = await outcome(admission.ticket) {
+            let moved = state.withLock { state in
+                if takesOver { takeOver(tunnel, by: spi.worker, &state) } else { rehome(tunnel, &state) }
+                return admission.fresh.flatMap { state.tunnels[tunnel]?.peer == $0.peer ? nil : state.tunnels[tunnel]?.peer }
+            }
+            // The peer has moved before this worker knew of it
+            if let moved { move(tunnel: tunnel, to: moved, from: nil) }
+            dismiss()
+            return
+        }
+        abandon(spi, of: tunnel)
+        throw state.withLock { $0.isStopped } ? .stopped : .noSuchTunnel
+    }
+
+    /// Gives an SPI back whose Child SA did not come to be.
+    private func abandon(_ spi: LocalSPI, of tunnel: TunnelID) {
+        state.withLock { state in
             Self.removeRecord(spi, &state)
             state.tunnels[tunnel]?.children.remove(spi)
             if state.allocators.indices.contains(spi.worker) { state.allocators[spi.worker].release(spi) }
-            return state.isStopped
+            rehome(tunnel, &state)
         }
-        throw isStopped ? .stopped : .noSuchTunnel
+        dismiss()
     }
 
     /// Keys both directions; the keys themselves end with `child`.
-    private func pair(_ child: borrowing ChildSASpec) throws(DatapathError) -> SAPair {
+    private func pair(_ child: borrowing ChildSASpec, tunnel: Int) throws(DatapathError) -> SAPair {
         do throws(CryptoError) {
             let inbound = try InboundSA(
                 spi: child.inbound.rawValue, suite: child.suite, encryptionKey: child.keys.inboundEncryption,
@@ -73,34 +100,46 @@ extension Control {
                 spi: child.outbound, suite: child.suite, encryptionKey: child.keys.outboundEncryption,
                 integrityKey: child.keys.outboundIntegrity, entropy: entropy, engine: engine)
             return SAPair(
-                inbound: inbound, outbound: outbound, selectors: child.selectors, lifetimes: child.lifetimes, tunnel: child.tunnel.index,
+                inbound: inbound, outbound: outbound, selectors: child.selectors, lifetimes: child.lifetimes, tunnel: tunnel,
                 supersedes: child.supersedes)
         } catch {
             throw .keys
         }
     }
 
-    private func admit(_ spi: LocalSPI, _ record: ChildRecord, _ tunnel: TunnelID) throws(DatapathError) -> UInt64 {
+    /// Where a Child SA is to be, and who waits for it; `fresh`: its worker does not know the session yet.
+    private struct Admission {
+        let ticket: UInt64
+        let place: TunnelID
+        let fresh: TunnelRecord?
+    }
+
+    private func admit(_ spi: LocalSPI, _ record: ChildRecord, _ tunnel: TunnelID) throws(DatapathError) -> Admission {
         try state.withLock { state throws(DatapathError) in
             guard !state.isStopped else { throw .stopped }
             guard let owner = state.tunnels[tunnel], !owner.isClosing else { throw .noSuchTunnel }
-            guard spi.worker == tunnel.worker, state.allocators.indices.contains(spi.worker), state.allocators[spi.worker].holds(spi),
-                state.children[spi] == nil
-            else { throw .noSuchSPI }
+            guard state.allocators.indices.contains(spi.worker), state.allocators[spi.worker].holds(spi), state.children[spi] == nil else {
+                throw .noSuchSPI
+            }
             guard owner.children.count < Tunnel.maximumChildSAs else { throw .tooManyChildSAs }
+            guard let place = place(of: tunnel, on: spi.worker, &state) else { throw .noRoom }
             state.children[spi] = record
             state.byOutbound[record.outbound, default: []].append(spi)
             state.tunnels[tunnel]?.children.insert(spi)
-            return Self.newTicket(&state)
+            state.tunnels[tunnel]?.heading = spi.worker
+            return Admission(ticket: Self.newTicket(&state), place: place.id, fresh: place.isNew ? state.tunnels[tunnel] : nil)
         }
     }
 
     package func retire(child spi: LocalSPI) async -> SACounters {
         let ticket: UInt64? = state.withLock { state in
             guard let record = state.children[spi], state.tunnels[record.tunnel]?.isClosing != true else { return nil }
+            // Before it is gone, not after: no packet finds nothing
+            rehome(record.tunnel, without: spi, &state)
             return Self.newTicket(&state)
         }
         guard let ticket else { return SACounters() }
+        dismiss()
         let board = mailboxes[spi.worker].board
         guard await send(.remove(spi, ticket: ticket), to: spi.worker), case .retired(let counters) = await outcome(ticket) else {
             return board.sa(spi.slot)
@@ -109,31 +148,36 @@ extension Control {
     }
 
     package func close(tunnel id: TunnelID) async -> TunnelCounters {
-        guard mailboxes.indices.contains(id.worker) else { return TunnelCounters() }
-        let board = mailboxes[id.worker].board
-        let begun: (interface: Int, removed: [InnerRoutes.Removed], ticket: UInt64)? = state.withLock { state in
+        let begun: (interface: Int, removed: [InnerRoutes.Removed], ticket: UInt64, places: [TunnelID])? = state.withLock { state in
             guard let record = state.tunnels[id], !record.isClosing else { return nil }
             state.tunnels[id]?.isClosing = true
-            let target = RouteTarget(worker: id.worker, tunnel: id.index, generation: id.generation)
+            let target = RouteTarget(record.home)
             let removed = record.prefixes.compactMap { routes[record.interface].remove($0, target) }
-            return (record.interface, removed, Self.newGrace(&state, counters: mailboxes.map(\.passes)))
+            return (record.interface, removed, Self.newGrace(&state, counters: mailboxes.map(\.passes)), record.places.map(\.id))
         }
         guard let begun else { return TunnelCounters() }
         // Every packet that was routed to the session before is sealed or on the way to its home worker, where it is routed anew
         doorBell.ring()
         _ = await outcome(begun.ticket)
-        let ticket = state.withLock { Self.newTicket(&$0) }
-        if await send(.close(index: id.index, generation: id.generation, ticket: ticket), to: id.worker) {
-            _ = await outcome(ticket)
+        for place in begun.places {
+            let ticket = state.withLock { Self.newTicket(&$0) }
+            if await send(.close(index: place.index, generation: place.generation, ticket: ticket), to: place.worker) {
+                _ = await outcome(ticket)
+            }
         }
-        let counters = board.tunnel(id.index)
-        state.withLock { state in
+        return state.withLock { state in
             for node in begun.removed { routes[begun.interface].reclaim(node) }
-            for spi in state.tunnels[id]?.children ?? [] { Self.removeRecord(spi, &state) }
+            guard let record = state.tunnels[id] else { return TunnelCounters() }
+            for spi in record.children { Self.removeRecord(spi, &state) }
+            let counters = sum(record)
+            for place in record.places {
+                state.aliases[place.id] = nil
+                giveBack(place.id, &state)
+            }
+            state.departing.removeAll { place in record.places.contains { $0.id == place } }
             state.tunnels[id] = nil
-            giveBack(id, &state)
+            return counters
         }
-        return counters
     }
 
     /// Takes a Child SA out of the tables by which it is found.
@@ -155,8 +199,12 @@ extension Control {
     }
 
     package func move(tunnel id: TunnelID, to peer: Endpoint, from local: Endpoint?) {
-        guard mailboxes.indices.contains(id.worker) else { return }
-        _ = post(.move(index: id.index, generation: id.generation, peer, from: local), to: id.worker)
+        let places = state.withLock { state in
+            state.tunnels[id]?.peer = peer
+            if let local { state.tunnels[id]?.local = local }
+            return state.tunnels[id]?.places.map(\.id) ?? []
+        }
+        for place in places { _ = post(.move(index: place.index, generation: place.generation, peer, from: local), to: place.worker) }
     }
 
     func place(_ worker: Int, _ state: inout State) -> TunnelID? {
@@ -213,7 +261,7 @@ extension Control {
     // MARK: Commands
 
     /// Puts a command into a worker's ring; gives it back when the ring is full.
-    private func post(_ command: consuming Command, to worker: Int) -> Command? {
+    func post(_ command: consuming Command, to worker: Int) -> Command? {
         let mailbox = mailboxes[worker]
         var slot: Command? = command
         mailbox.producer.withLock { _ in

@@ -144,6 +144,20 @@ package final class Datapath: Sendable {
     /// The worker with the fewest sessions.
     package func homeWorker() -> Int { control.homeWorker() }
 
+    /// The worker for a further Child SA of a session; nil when there is no such session.
+    package func worker(of tunnel: TunnelID) -> Int? { control.worker(of: tunnel) }
+
+    /// The worker for the Child SA that comes in the place of `old`: a hot worker sheds sessions (`Steering`).
+    package func worker(of tunnel: TunnelID, replacing old: LocalSPI, at now: Instant) -> Int? {
+        control.worker(of: tunnel, replacing: old, at: now)
+    }
+
+    /// Weighs the workers; to be called once in `Steering.interval`.
+    package func weigh(at now: Instant) { control.weigh(at: now) }
+
+    /// What each worker has to do.
+    package var workerStatus: [WorkerStatus] { control.workerStatus }
+
     /// An SPI for a Child SA to be; nil when the worker's slots are all taken. Install it or `release` it.
     package func allocateSPI(worker: Int) -> LocalSPI? { control.allocateSPI(worker: worker) }
 

@@ -121,6 +121,8 @@ package enum DatapathError: Error, Equatable, Sendable {
     case noSuchSPI
     /// The tunnel holds its eight Child SAs.
     case tooManyChildSAs
+    /// The worker that the SPI names has no place for a further session.
+    case noRoom
     /// The keys do not fit the suite.
     case keys
     /// The datapath is stopping.

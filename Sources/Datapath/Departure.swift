@@ -25,9 +25,8 @@ extension WorkerCore {
             let from = interface ?? Int(truncatingIfNeeded: entry.tag & 0xff)
             if entry.length > 0 {
                 let octets = unsafe PacketView(batch.octets(cursor.entry))
-                guard depart(octets, entry.offload, &out, &replies, &cursor, interface: from, isRelayed: interface == nil, now: now) else {
-                    return false
-                }
+                let hops = interface == nil ? UInt8(truncatingIfNeeded: entry.tag >> 32) : 0
+                guard depart(octets, entry.offload, &out, &replies, &cursor, interface: from, hops: hops, now: now) else { return false }
             }
             let next = cursor.entry + 1
             cursor = Cursor()
@@ -40,7 +39,7 @@ extension WorkerCore {
     @_noLocks
     private mutating func depart(
         _ octets: PacketView, _ offload: OffloadHeader, _ out: inout Batch, _ replies: inout Batch, _ cursor: inout Cursor, interface: Int,
-        isRelayed: Bool, now: Instant
+        hops: UInt8, now: Instant
     ) -> Bool {
         do throws(Drop) {
             let kind = offload.kind & ~OffloadHeader.ecn
@@ -55,7 +54,7 @@ extension WorkerCore {
                 let target = unsafe routes[interface]._withUnsafeGuaranteedRef({ $0.lookup(packet.destination, isIPv6: packet.isIPv6) })
             else { throw count(.noRoute) }
             guard target.worker == index else {
-                relay(octets, offload, interface, to: target.worker, isRelayed: isRelayed)
+                relay(octets, offload, interface, to: target.worker, hops: hops)
                 return true
             }
             guard kind != 0 else { return try depart(packet, octets, target, &out, &replies, interface: interface, now: now) }
@@ -270,22 +269,25 @@ extension WorkerCore {
     }
 
     @_noLocks
-    private mutating func relay(_ octets: PacketView, _ offload: OffloadHeader, _ interface: Int, to worker: Int, isRelayed: Bool) {
-        guard !isRelayed, worker >= 0, worker < workers else {
+    private mutating func relay(_ octets: PacketView, _ offload: OffloadHeader, _ interface: Int, to worker: Int, hops: UInt8) {
+        // Once more when its session has moved while it was on its way
+        guard hops < 2, worker >= 0, worker < workers else {
             sad.count(.misrouted)
             return
         }
-        guard unsafe innerRings[worker].push(octets, tag: Self.relayTag(interface, offload), peer: nowhere, local: nowhere) else {
+        let tag = Self.relayTag(interface, offload, hops: hops &+ 1)
+        guard unsafe innerRings[worker].push(octets, tag: tag, peer: nowhere, local: nowhere) else {
             sad.count(.ringFull)
             return
         }
         touchedWorkers |= 1 << UInt64(truncatingIfNeeded: worker)
     }
 
-    /// What the home worker must know of a packet: the interface, and how a super-packet is cut. Checksums are finished before.
+    /// What the home worker must know of a packet: the interface, how a super-packet is cut, and through how many rings it has come. Checksums are
+    /// finished before.
     @_noLocks
-    private static func relayTag(_ interface: Int, _ offload: OffloadHeader) -> UInt64 {
-        UInt64(truncatingIfNeeded: interface & 0xff) | UInt64(offload.kind) << 8 | UInt64(offload.segmentSize) << 16
+    private static func relayTag(_ interface: Int, _ offload: OffloadHeader, hops: UInt8) -> UInt64 {
+        UInt64(truncatingIfNeeded: interface & 0xff) | UInt64(offload.kind) << 8 | UInt64(offload.segmentSize) << 16 | UInt64(hops) << 32
     }
 
     /// The other half of a relayed packet's tag.

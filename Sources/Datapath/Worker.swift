@@ -218,7 +218,10 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
                 let generation = core.sad.generation(ofTunnel: notice.index)
                 guard generation != 0 else { continue }
                 let id = TunnelID(worker: core.index, index: notice.index, generation: generation)
-                report(.event(.moved(id, core.sad.peer(ofTunnel: notice.index))))
+                report(.moved(id, core.sad.peer(ofTunnel: notice.index), local: core.sad.local(ofTunnel: notice.index)))
+            case .takenUp:
+                guard let spi = core.sad.spi(inSlot: notice.index) else { continue }
+                report(.takenUp(spi))
             case .softLimit, .hardLimit:
                 guard let spi = core.sad.spi(inSlot: notice.index) else { continue }
                 report(.event(notice.kind == .softLimit ? .softLimit(spi) : .hardLimit(spi)))

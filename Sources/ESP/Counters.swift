@@ -49,6 +49,17 @@ package struct SACounters: Equatable, Sendable {
     package init() {}
 }
 
+/// What a worker has carried, both directions: inner octets and packets.
+package struct WorkerLoad: Equatable, Sendable {
+    package var octets: UInt64 = 0
+    package var packets: UInt64 = 0
+
+    package init(octets: UInt64 = 0, packets: UInt64 = 0) {
+        self.octets = octets
+        self.packets = packets
+    }
+}
+
 /// The counters of one worker, in memory that outlives every SA: the worker writes, anyone reads.
 @safe
 package final class CounterBoard: @unchecked Sendable {
@@ -66,6 +77,10 @@ package final class CounterBoard: @unchecked Sendable {
             spoofed.set(0)
             lastInbound.set(0)
         }
+    }
+
+    struct LoadCells: ~Copyable {
+        let octets = Counter(), packets = Counter()
     }
 
     struct SACells: ~Copyable {
@@ -89,6 +104,7 @@ package final class CounterBoard: @unchecked Sendable {
     let tunnels: UnsafeMutablePointer<TunnelCells>
     let sas: UnsafeMutablePointer<SACells>
     let drops: UnsafeMutablePointer<Counter>
+    let loads: UnsafeMutablePointer<LoadCells>
 
     package init(tunnelCapacity: Int, saCapacity: Int) {
         self.tunnelCapacity = max(tunnelCapacity, 1)
@@ -96,6 +112,8 @@ package final class CounterBoard: @unchecked Sendable {
         unsafe tunnels = .allocate(capacity: self.tunnelCapacity)
         unsafe sas = .allocate(capacity: self.saCapacity)
         unsafe drops = .allocate(capacity: Drop.allCases.count)
+        unsafe loads = .allocate(capacity: 1)
+        unsafe loads.initialize(to: LoadCells())
         for index in 0..<self.tunnelCapacity { unsafe (tunnels + index).initialize(to: TunnelCells()) }
         for index in 0..<self.saCapacity { unsafe (sas + index).initialize(to: SACells()) }
         for index in Drop.allCases.indices { unsafe (drops + index).initialize(to: Counter()) }
@@ -108,6 +126,8 @@ package final class CounterBoard: @unchecked Sendable {
         unsafe tunnels.deallocate()
         unsafe sas.deallocate()
         unsafe drops.deallocate()
+        unsafe loads.deinitialize(count: 1)
+        unsafe loads.deallocate()
     }
 
     /// Zero when there is no such session.
@@ -140,6 +160,9 @@ package final class CounterBoard: @unchecked Sendable {
         guard slot >= 0, slot < saCapacity else { return (0, 0, 0) }
         return unsafe (sas[slot].highestIn.value, sas[slot].recentIn.value, sas[slot].sequenceOut.value)
     }
+
+    /// Of all sessions that the worker has had.
+    package var load: WorkerLoad { unsafe WorkerLoad(octets: loads.pointee.octets.value, packets: loads.pointee.packets.value) }
 
     package func drops(_ reason: Drop) -> UInt64 {
         unsafe drops[reason.index].value

@@ -13,6 +13,18 @@ package struct RouteTarget: Equatable, Sendable {
         self.tunnel = tunnel
         self.generation = generation
     }
+
+    /// Worker 6 bits, tunnel 26, generation 32.
+    @_noLocks
+    fileprivate init(packed: UInt64) {
+        worker = Int(truncatingIfNeeded: packed & 0x3f)
+        tunnel = Int(truncatingIfNeeded: packed >> 6 & 0x3ff_ffff)
+        generation = UInt32(truncatingIfNeeded: packed >> 32)
+    }
+
+    fileprivate var packed: UInt64 {
+        UInt64(truncatingIfNeeded: worker & 0x3f) | UInt64(truncatingIfNeeded: tunnel & 0x3ff_ffff) << 6 | UInt64(generation) << 32
+    }
 }
 
 /// Inner destinations of one private interface, addresses and prefixes, longest match first. One writer at a time (whoever holds the control
@@ -23,7 +35,8 @@ package struct RouteTarget: Equatable, Sendable {
 package final class InnerRoutes: @unchecked Sendable {
     private struct Node: ~Copyable {
         var key: UInt128 = 0
-        var target = RouteTarget(worker: 0, tunnel: 0, generation: 0)
+        // One word: a reader sees the old target or the new one
+        let target = Atomic<UInt64>(0)
         var length = 0
         var isIPv6 = false
         // 1 + index of the next node of the bucket; 0 ends it
@@ -99,7 +112,7 @@ package final class InnerRoutes: @unchecked Sendable {
         while link != 0 {
             let node = unsafe nodes + Int(truncatingIfNeeded: link &- 1)
             if unsafe node.pointee.key == key, unsafe node.pointee.length == length, unsafe node.pointee.isIPv6 == isIPv6 {
-                return unsafe node.pointee.target
+                return RouteTarget(packed: unsafe node.pointee.target.load(ordering: .acquiring))
             }
             link = unsafe node.pointee.next.load(ordering: .acquiring)
         }
@@ -134,7 +147,7 @@ package final class InnerRoutes: @unchecked Sendable {
         unsafe nodes[index].key = key
         unsafe nodes[index].length = prefix.length
         unsafe nodes[index].isIPv6 = isIPv6
-        unsafe nodes[index].target = target
+        unsafe nodes[index].target.store(target.packed, ordering: .relaxed)
         let place = bucket(key, prefix.length, isIPv6)
         unsafe nodes[index].next.store(buckets[place].load(ordering: .relaxed), ordering: .relaxed)
         unsafe buckets[place].store(UInt32(index + 1), ordering: .releasing)
@@ -154,7 +167,7 @@ package final class InnerRoutes: @unchecked Sendable {
             let index = Int(link) - 1
             let next = unsafe nodes[index].next.load(ordering: .relaxed)
             if unsafe nodes[index].key == key, unsafe nodes[index].length == prefix.length, unsafe nodes[index].isIPv6 == isIPv6 {
-                guard unsafe nodes[index].target == target else { return nil }
+                guard unsafe nodes[index].target.load(ordering: .relaxed) == target.packed else { return nil }
                 if let before {
                     unsafe nodes[before].next.store(next, ordering: .releasing)
                 } else {
@@ -168,6 +181,23 @@ package final class InnerRoutes: @unchecked Sendable {
             link = next
         }
         return nil
+    }
+
+    /// Leads a route elsewhere, between two packets of every reader; false when there is none, or it leads to another tunnel than `old`.
+    package func retarget(_ prefix: IPPrefix, from old: RouteTarget, to new: RouteTarget) -> Bool {
+        let isIPv6 = Self.isIPv6(prefix.family)
+        let key = prefix.address.value
+        var link = unsafe buckets[bucket(key, prefix.length, isIPv6)].load(ordering: .relaxed)
+        while link != 0 {
+            let node = unsafe nodes + Int(link) - 1
+            if unsafe node.pointee.key == key, unsafe node.pointee.length == prefix.length, unsafe node.pointee.isIPv6 == isIPv6 {
+                guard unsafe node.pointee.target.load(ordering: .relaxed) == old.packed else { return false }
+                unsafe node.pointee.target.store(new.packed, ordering: .releasing)
+                return true
+            }
+            link = unsafe node.pointee.next.load(ordering: .relaxed)
+        }
+        return false
     }
 
     /// Gives the node of a removed route back, after a grace period.

@@ -15,7 +15,8 @@ package struct SAD: ~Copyable, @unchecked Sendable {
 
     /// Something to tell the control plane; `index` is a tunnel for `.moved`, else a slot.
     package struct Notice: Sendable {
-        package enum Kind: Sendable { case softLimit, hardLimit, moved }
+        /// `takenUp`: the peer has sent by a Child SA that came from another worker.
+        package enum Kind: Sendable { case softLimit, hardLimit, moved, takenUp }
         package let kind: Kind
         package let index: Int
     }
@@ -26,6 +27,7 @@ package struct SAD: ~Copyable, @unchecked Sendable {
     let saCells: UnsafeMutablePointer<CounterBoard.SACells>
     let tunnelCells: UnsafeMutablePointer<CounterBoard.TunnelCells>
     private let dropCells: UnsafeMutablePointer<Counter>
+    let loadCells: UnsafeMutablePointer<CounterBoard.LoadCells>
     let slotCapacity: Int
     let tunnelCapacity: Int
     // spi 0: the slot is empty and its memory uninitialized
@@ -54,6 +56,7 @@ package struct SAD: ~Copyable, @unchecked Sendable {
         unsafe saCells = board.sas
         unsafe tunnelCells = board.tunnels
         unsafe dropCells = board.drops
+        unsafe loadCells = board.loads
         slotCapacity = board.saCapacity
         tunnelCapacity = board.tunnelCapacity
         unsafe spis = .allocate(capacity: slotCapacity)
@@ -126,7 +129,7 @@ package struct SAD: ~Copyable, @unchecked Sendable {
         unsafe saCells[slot].highestIn.set(pairs[slot].inbound.window.highest)
         unsafe saCells[slot].recentIn.set(pairs[slot].inbound.window.recent)
         unsafe tunnelCells[tunnel].lastInbound.set(now.nanoseconds)
-        if unsafe !pairs[slot].isOutboundReady { unsafe pairs[slot].isOutboundReady = true }
+        if unsafe !pairs[slot].isHeard { hear(slot) }
         if opened.isNewest { follow(tunnel, to: peer, at: local) }
         if unsafe pairs[slot].isSoftLimitReached { tellSoftLimit(slot) }
 
@@ -158,7 +161,16 @@ package struct SAD: ~Copyable, @unchecked Sendable {
         unsafe saCells[slot].packetsIn.add(1)
         unsafe tunnelCells[tunnel].octetsIn.add(octets)
         unsafe tunnelCells[tunnel].packetsIn.add(1)
+        unsafe loadCells.pointee.octets.add(octets)
+        unsafe loadCells.pointee.packets.add(1)
         return Delivery(interface: unsafe tunnels[tunnel].interface, offset: opened.offset, length: header.length)
+    }
+
+    /// The peer's first packet by a successor: outbound traffic changes over, here or by the routes, which are the control plane's.
+    @_noLocks
+    private mutating func hear(_ slot: Int) {
+        unsafe pairs[slot].isOutboundReady = true
+        unsafe pairs[slot].isHeard = Int(truncatingIfNeeded: pairs[slot].supersedes & 0x3f) == worker || tell(.takenUp, slot)
     }
 
     @_noLocks

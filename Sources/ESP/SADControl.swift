@@ -34,7 +34,7 @@ extension SAD {
         unsafe saCells[slot].reset()
         unsafe (pairs + slot).initialize(to: pair)
         unsafe spis[slot] = spi
-        // Nothing to wait for when what it replaces has gone already
+        // Nothing to wait for when what it replaces has gone already; or is another worker's, from which the routes lead here when it is time
         let old = unsafe pairs[slot].supersedes
         if old != 0, !holds(spi: old, in: tunnel) { unsafe pairs[slot].isOutboundReady = true }
         return true

@@ -194,5 +194,7 @@ extension SAD {
         guard tunnel >= 0, tunnel < tunnelCapacity else { return }
         unsafe tunnelCells[tunnel].octetsOut.add(UInt64(truncatingIfNeeded: octets))
         unsafe tunnelCells[tunnel].packetsOut.add(UInt64(truncatingIfNeeded: packets))
+        unsafe loadCells.pointee.octets.add(UInt64(truncatingIfNeeded: octets))
+        unsafe loadCells.pointee.packets.add(UInt64(truncatingIfNeeded: packets))
     }
 }

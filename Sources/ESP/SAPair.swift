@@ -13,6 +13,8 @@ package struct SAPair: ~Copyable, Sendable {
     package let supersedes: UInt32
     /// Whether traffic to the client takes this one. A successor waits for the peer's first packet (RFC 7296 section 2.8).
     package internal(set) var isOutboundReady: Bool
+    /// Nothing waits for the peer's first packet, or no longer.
+    var isHeard: Bool
     var softTold = false
     var hardTold = false
     var octetsIn: UInt64 = 0
@@ -31,6 +33,7 @@ package struct SAPair: ~Copyable, Sendable {
         self.tunnel = tunnel
         self.supersedes = supersedes?.rawValue ?? 0
         isOutboundReady = supersedes == nil
+        isHeard = supersedes == nil
     }
 
     /// Who does the cryptography of its packets.

@@ -193,6 +193,7 @@ package final class Gateway: Service {
         let tasks = parts.engines.map { engine in Task { await engine.run() } }
         let events = Task { await self.takeEvents() }
         let expiry = Task { await self.expiry.run() }
+        let weighing = Task { await self.weighWorkers() }
         let management = Task {
             do {
                 try await server.run()
@@ -217,6 +218,7 @@ package final class Gateway: Service {
         outerReassembly.restore()
         events.cancel()
         expiry.cancel()
+        weighing.cancel()
         for task in tasks { task.cancel() }
         for engine in parts.engines { await engine.stop() }
         await parts.certificateThreads.stop()
@@ -275,6 +277,14 @@ package final class Gateway: Service {
         }
         for engine in parts.engines { await engine.settleWork() }
         await parts.sessions.settle()
+    }
+
+    /// What each worker carries decides where sessions go when they rekey.
+    private func weighWorkers() async {
+        while !Task.isCancelled {
+            parts.datapath.weigh(at: MonotonicClock.now)
+            try? await Task.sleep(for: Steering.interval)
+        }
     }
 
     private func takeEvents() async {

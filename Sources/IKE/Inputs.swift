@@ -51,8 +51,8 @@ package enum Question: Equatable, Sendable {
     /// What is said to this EAP-Response? One question at a time; a login that ended meanwhile takes no answer.
     case eap(EAPQuestion)
     case address(AddressQuestion)
-    /// An inbound SPI on the session's home worker; answered within the same feed.
-    case childSPI
+    /// An inbound SPI, whose worker is the Child SA's home; answered within the same feed. `replacing`: our SPI of the Child SA in whose place it comes.
+    case childSPI(replacing: UInt32?)
     /// An SPI of ours for the IKE SA that replaces this one; answered within the same feed.
     case ikeSPI
     /// When the datapath last had an authentic packet of this client; answered within the same feed.

@@ -20,11 +20,14 @@ package struct StatusReport: Codable, Equatable, Sendable {
     package var workers: Int
     package var gateways: Int
     package var logLevel: LogLevel
+    /// Each of the workers.
+    package var workerLoads: [WorkerReport]
 
     package init(
         name: String, version: String, engine: String, started: Date, uptime: UInt64, sessions: Int, halfOpen: Int,
-        workers: Int, gateways: Int, logLevel: LogLevel
+        workers: Int, gateways: Int, logLevel: LogLevel, workerLoads: [WorkerReport] = []
     ) {
+        self.workerLoads = workerLoads
         self.name = name
         self.version = version
         self.engine = engine
@@ -35,6 +38,28 @@ package struct StatusReport: Codable, Equatable, Sendable {
         self.workers = workers
         self.gateways = gateways
         self.logLevel = logLevel
+    }
+}
+
+/// One packet thread.
+package struct WorkerReport: Codable, Equatable, Sendable {
+    package var worker: Int
+    /// Sessions with Child SAs there.
+    package var sessions: Int
+    /// Inner octets and packets of both directions since the start.
+    package var octets: UInt64
+    package var packets: UInt64
+    /// Sessions that went to another worker when they rekeyed, and that came from one.
+    package var shed: UInt64
+    package var taken: UInt64
+
+    package init(worker: Int, sessions: Int, octets: UInt64, packets: UInt64, shed: UInt64, taken: UInt64) {
+        self.worker = worker
+        self.sessions = sessions
+        self.octets = octets
+        self.packets = packets
+        self.shed = shed
+        self.taken = taken
     }
 }
 

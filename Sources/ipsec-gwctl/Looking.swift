@@ -21,8 +21,23 @@ struct Status: AsyncParsableCommand {
             listing.append("workers", String(report.workers))
             listing.append("gateways", String(report.gateways))
             listing.append("log level", report.logLevel.rawValue)
-            return listing.lines
+            return listing.lines + workers(report.workerLoads)
         }
+    }
+
+    private func workers(_ reports: [WorkerReport]) -> [String] {
+        guard !reports.isEmpty else { return [] }
+        var table = Table([
+            .init("WORKER", .right), .init("SESSIONS", .right), .init("OCTETS", .right), .init("PACKETS", .right), .init("SHED", .right),
+            .init("TAKEN", .right),
+        ])
+        for report in reports {
+            table.append([
+                [String(report.worker)], [String(report.sessions)], [Quantity.octets(report.octets)], [String(report.packets)],
+                [String(report.shed)], [String(report.taken)],
+            ])
+        }
+        return [""] + table.lines
     }
 }
 

@@ -108,7 +108,7 @@ extension DatapathError {
         switch self {
         case .system(let text), .settings(let text): text
         case .keys: "the datapath cannot use the keys of a Child SA"
-        case .noSuchTunnel, .noSuchSPI, .tooManyChildSAs, .stopped: "the datapath did not take a Child SA: \(self)"
+        case .noSuchTunnel, .noSuchSPI, .tooManyChildSAs, .noRoom, .stopped: "the datapath did not take a Child SA: \(self)"
         }
     }
 }

@@ -29,6 +29,21 @@ import Wire
         #expect(Self.lookup(routes, "10.99.0.10") == 2)
     }
 
+    @Test func aRouteIsLedElsewhere() {
+        let routes = InnerRoutes(capacity: 8, seed: 1)
+        let prefix = Self.prefix("10.99.0.10/32")
+        let (old, new) = (
+            RouteTarget(worker: 0, tunnel: 7, generation: .max), RouteTarget(worker: 63, tunnel: 1 << 26 - 1, generation: 0x8000_0001)
+        )
+        #expect(!routes.retarget(prefix, from: old, to: new))
+        #expect(routes.insert(prefix, old) && routes.insert(Self.prefix("10.99.0.0/24"), Self.target(1)))
+        #expect(!routes.retarget(prefix, from: new, to: old))
+        #expect(routes.retarget(prefix, from: old, to: new))
+        #expect(routes.lookup(Packets.address("10.99.0.10").value, isIPv6: false) == new)
+        #expect(Self.lookup(routes, "10.99.0.11") == 1 && routes.count == 2)
+        #expect(routes.remove(prefix, old) == nil && routes.remove(prefix, new) != nil)
+    }
+
     @Test func theTableHasACap() {
         let routes = InnerRoutes(capacity: 4, seed: 1)
         for number in 0..<4 { #expect(routes.insert(Self.prefix("10.0.0.\(number)"), Self.target(number))) }

@@ -7,6 +7,14 @@ import Testing
 struct ControlProgramTests {
     static let looking = ["status", "gateways", "sessions", "sas", "counters", "pools", "radius"]
 
+    @Test func statusShowsWhatEachWorkerCarries() async throws {
+        try await Daemon.with { daemon in
+            let outcome = try await ControlProgram.run(["status"], socket: daemon.socket)
+            let rows = outcome.output.split(separator: "\n").suffix(3).map { $0.split(separator: " ").joined(separator: " ") }
+            #expect(rows == ["WORKER SESSIONS OCTETS PACKETS SHED TAKEN", "0 17 3.0G 2400000 4 1", "1 20 1.0G 900000 1 4"])
+        }
+    }
+
     @Test(arguments: looking)
     func programs_tableFits(command: String) async throws {
         for state in [FakeGateway.State.everyday, .hostile, .init()] {

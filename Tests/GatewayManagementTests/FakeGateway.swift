@@ -30,7 +30,11 @@ final class FakeGateway: ManagementSource {
         state.withLock {
             StatusReport(
                 name: "segw-1", version: "0.1.0", engine: "openssl 3.0.17", started: Date(timeIntervalSince1970: 1_790_000_000),
-                uptime: 93_784, sessions: $0.sessions.count, halfOpen: 3, workers: 2, gateways: $0.gateways.count, logLevel: $0.level)
+                uptime: 93_784, sessions: $0.sessions.count, halfOpen: 3, workers: 2, gateways: $0.gateways.count, logLevel: $0.level,
+                workerLoads: [
+                    WorkerReport(worker: 0, sessions: 17, octets: 3 << 30, packets: 2_400_000, shed: 4, taken: 1),
+                    WorkerReport(worker: 1, sessions: 20, octets: 1 << 30, packets: 900_000, shed: 1, taken: 4),
+                ])
         }
     }
     func gateways() async -> [GatewayReport] { state.withLock { $0.gateways } }

@@ -198,7 +198,7 @@ package struct StartupError: Error, CustomStringConvertible, Sendable {
     init(_ error: DatapathError) {
         switch error {
         case .system(let text), .settings(let text): description = text
-        case .noSuchTunnel, .noSuchSPI, .tooManyChildSAs, .keys, .stopped: description = "the datapath: \(error)"
+        case .noSuchTunnel, .noSuchSPI, .tooManyChildSAs, .noRoom, .keys, .stopped: description = "the datapath: \(error)"
         }
     }
 }

@@ -28,14 +28,24 @@ extension IKEEngine {
             let id = entry.id
             then(entry) { await self.admit(question, id) }
             return nil
-        case .childSPI:
-            guard let allocated = environment.datapath.allocateSPI(worker: entry.worker) else { return .childSPI(nil) }
+        case .childSPI(let replaced):
+            guard let allocated = environment.datapath.allocateSPI(worker: home(of: entry, replacing: replaced)) else { return .childSPI(nil) }
             entry.reserved.insert(allocated.rawValue)
             return .childSPI(allocated.rawValue)
         case .ikeSPI: return .ikeSPI(newSPI())
         case .activity:
             return .activity(entry.tunnel.flatMap { environment.datapath.counters(tunnel: $0)?.lastInbound })
         }
+    }
+
+    /// The worker of its next Child SA: the session's, or another one when it leaves a hot one.
+    private func home(of entry: Entry, replacing old: UInt32?) -> Int {
+        guard let tunnel = entry.tunnel else { return entry.worker }
+        let datapath = environment.datapath
+        if let old = old.flatMap({ LocalSPI(rawValue: $0) }) {
+            return datapath.worker(of: tunnel, replacing: old, at: MonotonicClock.now) ?? entry.worker
+        }
+        return datapath.worker(of: tunnel) ?? entry.worker
     }
 
     /// What proves who the client is. A certificate's path is validated elsewhere; everything else is known at once.

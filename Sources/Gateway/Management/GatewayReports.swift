@@ -18,7 +18,8 @@ extension Gateway: ManagementSource {
         return StatusReport(
             name: plan.systemName, version: GatewayVersion.text, engine: GatewayVersion.engine(plan.datapath.engine), started: started.wall,
             uptime: UInt64(max(0, (now - started.clock).components.seconds)), sessions: await parts.sessions.count,
-            halfOpen: parts.statistics.halfOpen, workers: plan.datapath.workers, gateways: plan.gateways.count, logLevel: gatewayLog.level)
+            halfOpen: parts.statistics.halfOpen, workers: plan.datapath.workers, gateways: plan.gateways.count, logLevel: gatewayLog.level,
+            workerLoads: parts.datapath.workerStatus.map { WorkerReport($0) })
     }
 
     package func gateways() async -> [GatewayReport] {
@@ -85,6 +86,14 @@ extension Gateway: ManagementSource {
     package func setLogLevel(_ level: LogLevel) async {
         gatewayLog.level = level
         logger.notice("log level is now \(level.rawValue)")
+    }
+}
+
+extension WorkerReport {
+    fileprivate init(_ status: WorkerStatus) {
+        self.init(
+            worker: status.worker, sessions: status.sessions, octets: status.load.octets, packets: status.load.packets, shed: status.shed,
+            taken: status.taken)
     }
 }
 

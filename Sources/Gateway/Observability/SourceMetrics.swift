@@ -13,6 +13,14 @@ extension MetricsRegistry {
                 labels: [("name", status.name), ("version", status.version), ("engine", status.engine)], 1)
             exposition.gauge("ipsec_gw_uptime_seconds", help: "Since the daemon's start.", Double(status.uptime))
             exposition.gauge("ipsec_gw_workers", help: "Datapath threads.", Double(status.workers))
+            for worker in status.workerLoads {
+                let labels = [("worker", String(worker.worker))]
+                exposition.gauge("ipsec_gw_worker_sessions", help: "Sessions with Child SAs on the worker.", labels: labels, Double(worker.sessions))
+                exposition.counter("ipsec_gw_worker_octets", help: "Inner octets of both directions.", labels: labels, worker.octets)
+                exposition.counter("ipsec_gw_worker_packets", help: "Inner packets of both directions.", labels: labels, worker.packets)
+                exposition.counter("ipsec_gw_worker_sessions_shed", help: "Sessions that left at a rekey.", labels: labels, worker.shed)
+                exposition.counter("ipsec_gw_worker_sessions_taken", help: "Sessions that came at a rekey.", labels: labels, worker.taken)
+            }
             exposition.gauge("ipsec_gw_sessions", help: "Clients that are connected.", Double(status.sessions))
             exposition.gauge("ipsec_gw_half_open", help: "IKE SAs that have yet to authenticate.", Double(status.halfOpen))
             for gateway in gateways {

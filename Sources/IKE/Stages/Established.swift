@@ -165,7 +165,7 @@ struct Established: ~Copyable, Sendable {
             outputs.append(.ask(.ikeSPI))
         } else if lostChild != nil || children.aging != nil {
             asked = .childSPI
-            outputs.append(.ask(.childSPI))
+            outputs.append(.ask(.childSPI(replacing: lostChild == nil ? children.aging?.sa.inboundSPI : nil)))
         }
     }
 

@@ -134,8 +134,10 @@ extension Established {
                 theirRekey = try beginRekey(request, id: id, at: now)
                 outputs.append(.ask(.ikeSPI))
             } else {
-                theirChild = Held(try beginChild(request, id: id, at: now))
-                outputs.append(.ask(.childSPI))
+                let exchange = try beginChild(request, id: id, at: now)
+                let replaced = exchange.supersedes
+                theirChild = Held(exchange)
+                outputs.append(.ask(.childSPI(replacing: replaced)))
             }
         } catch {
             return refuse(.createChildSA, id: id, error, into: &outputs)
