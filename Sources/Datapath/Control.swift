@@ -28,6 +28,8 @@ package final class Control: Sendable {
         /// The worker of its newest Child SA.
         var heading: Int
         var movedAt: Instant?
+        /// Of `SpreadRoutes`, where there are or were Child SAs on several workers.
+        var row: Int?
         /// Counted in places that it has left.
         var past = TunnelCounters()
         var children: Set<LocalSPI> = []
@@ -40,6 +42,7 @@ package final class Control: Sendable {
         var suite: ESPSuite
         var replayWindow: Int
         var engine = CryptoEngine.openSSL
+        var isPerResource = false
     }
 
     struct Places {
@@ -68,6 +71,8 @@ package final class Control: Sendable {
         var aliases: [TunnelID: TunnelID] = [:]
         /// Given up, and their workers are to be told.
         var departing: [TunnelID] = []
+        var unusedRows = 0
+        var freeRows: [Int] = []
         var tickets: [UInt64: Ticket] = [:]
         var lastTicket: UInt64 = 0
         var graces: [(period: GracePeriod, ticket: UInt64, outcome: Outcome)] = []
@@ -79,6 +84,7 @@ package final class Control: Sendable {
     package let events: AsyncStream<DatapathEvent>
     let mailboxes: [Mailbox]
     let routes: [InnerRoutes]
+    let spread: SpreadRoutes
     let doorBell: Bell
     let interfaceNumbers: [String: Int]
     let eventSink: AsyncStream<DatapathEvent>.Continuation
@@ -102,6 +108,7 @@ package final class Control: Sendable {
         let capacity = routesPerInterface ?? tunnelsPerWorker * max(workers, 1) * 4
         let seed = entropy.octets(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         routes = interfaces.map { _ in InnerRoutes(capacity: capacity, seed: seed) }
+        spread = SpreadRoutes(rows: Self.mostSpread, workers: workers)
         interfaceNumbers = Dictionary(zip(interfaces, interfaces.indices), uniquingKeysWith: { first, _ in first })
         self.entropy = entropy
         // What nobody reads must not grow without end

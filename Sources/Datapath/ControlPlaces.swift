@@ -99,6 +99,59 @@ extension Control {
         }
     }
 
+    // MARK: Several workers (RFC 9611)
+
+    /// Sessions with Child SAs on several workers (threats.md: every table has a cap).
+    static let mostSpread = 4096
+
+    /// The worker for a further Child SA with the same selectors: of those without one of this session that with the fewest sessions.
+    package func workerForResource(of id: TunnelID) -> Int? {
+        state.withLock { state in
+            guard let record = state.tunnels[id], !record.isClosing, record.row != nil || hasRow(state) else { return nil }
+            let taken = Set(record.children.map(\.worker)).union(record.places.lazy.filter { !$0.isLeaving }.map(\.id.worker))
+            return mailboxes.indices.filter { !taken.contains($0) && hasRoom($0, state) }
+                .min { state.places[$0].sessions < state.places[$1].sessions }
+        }
+    }
+
+    private func hasRow(_ state: State) -> Bool { !state.freeRows.isEmpty || state.unusedRows < spread.rows }
+
+    /// Whether packets that a worker handles leave by it, and not by the home.
+    private func isServing(_ record: TunnelRecord, _ worker: Int) -> Bool {
+        guard let row = record.row, let place = record.places.first(where: { $0.id.worker == worker && !$0.isLeaving })?.id else { return false }
+        return spread.target(row: row, worker: worker) == RouteTarget(place)
+    }
+
+    /// The worker by which leaves what `worker` handles of a session; nil when there is no such session.
+    package func route(of id: TunnelID, on worker: Int) -> Int? {
+        state.withLock { state in
+            state.tunnels[id].map { record in record.row.map { spread.target(row: $0, worker: worker).worker } ?? record.home.worker }
+        }
+    }
+
+    /// What a worker handles of a session leaves by the Child SA that it has itself.
+    func serve(_ id: TunnelID, by worker: Int, _ state: inout State) {
+        guard let record = state.tunnels[id], !record.isClosing,
+            let place = record.places.first(where: { $0.id.worker == worker && !$0.isLeaving })?.id
+        else { return }
+        if record.row == nil {
+            guard let row = state.freeRows.popLast() ?? (state.unusedRows < spread.rows ? state.unusedRows : nil) else { return }
+            state.unusedRows = max(state.unusedRows, row + 1)
+            for other in 0..<workers { spread.set(RouteTarget(record.home), row: row, worker: other) }
+            for prefix in record.prefixes {
+                _ = routes[record.interface].retarget(prefix, from: RouteTarget(record.home), to: RouteTarget(row: row))
+            }
+            state.tunnels[id]?.row = row
+        }
+        if let row = state.tunnels[id]?.row { spread.set(RouteTarget(place), row: row, worker: worker) }
+    }
+
+    /// What a worker handles of a session leaves by the home again.
+    private func withdraw(_ id: TunnelID, from worker: Int, _ state: inout State) {
+        guard let record = state.tunnels[id], let row = record.row else { return }
+        spread.set(RouteTarget(record.home), row: row, worker: worker)
+    }
+
     // MARK: The change
 
     /// A session's place on a worker, and the tunnel that the worker is to be told of first where it has none yet; nil when there is no room.
@@ -116,8 +169,14 @@ extension Control {
         guard let record = state.tunnels[id], !record.isClosing, record.home.worker != worker,
             let place = record.places.first(where: { $0.id.worker == worker && !$0.isLeaving })?.id
         else { return }
-        let (old, new) = (RouteTarget(record.home), RouteTarget(place))
-        for prefix in record.prefixes { _ = routes[record.interface].retarget(prefix, from: old, to: new) }
+        if let row = record.row {
+            for other in 0..<workers where other == worker || other == record.home.worker || !isServing(record, other) {
+                spread.set(RouteTarget(place), row: row, worker: other)
+            }
+        } else {
+            let (old, new) = (RouteTarget(record.home), RouteTarget(place))
+            for prefix in record.prefixes { _ = routes[record.interface].retarget(prefix, from: old, to: new) }
+        }
         state.places[record.home.worker].shed += 1
         state.places[worker].taken += 1
         state.tunnels[id]?.home = place
@@ -131,6 +190,7 @@ extension Control {
         if !left.contains(where: { $0.worker == record.home.worker }) {
             if let next = left.first(where: { $0.worker == record.heading }) ?? left.first { takeOver(id, by: next.worker, &state) }
         }
+        if let leaving, !left.contains(where: { $0.worker == leaving.worker }) { withdraw(id, from: leaving.worker, &state) }
         leaveEmpty(id, &state)
     }
 
@@ -179,6 +239,9 @@ extension Control {
 }
 
 extension Control.TunnelRecord {
+    /// Where its prefixes lead.
+    var route: RouteTarget { row.map { RouteTarget(row: $0) } ?? RouteTarget(home) }
+
     /// What the worker of a place is told of the session.
     func tunnel(_ place: TunnelID) -> Tunnel {
         Tunnel(interface: interface, generation: place.generation, settings: settings, sources: prefixes.map(\.range), peer: peer, local: local)

@@ -29,7 +29,12 @@ extension Control {
                 case .moved(let place, let peer, let local): moved(place, to: peer, at: local)
                 case .takenUp(let spi):
                     state.withLock { state in
-                        if let record = state.children[spi] { takeOver(record.tunnel, by: spi.worker, &state) }
+                        guard let record = state.children[spi] else { return }
+                        if record.isPerResource {
+                            serve(record.tunnel, by: spi.worker, &state)
+                        } else {
+                            takeOver(record.tunnel, by: spi.worker, &state)
+                        }
                     }
                 }
             }

@@ -50,9 +50,10 @@ extension Control {
         let tunnel = child.tunnel
         let spi = child.inbound
         // What replaces nothing, or waits for nothing, has the session's traffic at once
-        let takesOver = child.supersedes == nil
+        let takesOver = child.supersedes == nil && !child.isPerResource
         var record = ChildRecord(
             tunnel: tunnel, outbound: child.outbound, suite: child.suite, replayWindow: ReplayWindow(size: child.replayWindow).size)
+        record.isPerResource = child.isPerResource
         let admission = try admit(spi, record, tunnel)
         let pair: SAPair
         do throws(DatapathError) {
@@ -101,7 +102,8 @@ extension Control {
                 integrityKey: child.keys.outboundIntegrity, entropy: entropy, engine: engine)
             return SAPair(
                 inbound: inbound, outbound: outbound, selectors: child.selectors, lifetimes: child.lifetimes, tunnel: tunnel,
-                supersedes: child.supersedes)
+                supersedes: child.supersedes,
+                isAnnounced: child.isPerResource || child.supersedes.map { $0.worker != child.inbound.worker } ?? false)
         } catch {
             throw .keys
         }
@@ -126,7 +128,7 @@ extension Control {
             state.children[spi] = record
             state.byOutbound[record.outbound, default: []].append(spi)
             state.tunnels[tunnel]?.children.insert(spi)
-            state.tunnels[tunnel]?.heading = spi.worker
+            if !record.isPerResource { state.tunnels[tunnel]?.heading = spi.worker }
             return Admission(ticket: Self.newTicket(&state), place: place.id, fresh: place.isNew ? state.tunnels[tunnel] : nil)
         }
     }
@@ -151,7 +153,7 @@ extension Control {
         let begun: (interface: Int, removed: [InnerRoutes.Removed], ticket: UInt64, places: [TunnelID])? = state.withLock { state in
             guard let record = state.tunnels[id], !record.isClosing else { return nil }
             state.tunnels[id]?.isClosing = true
-            let target = RouteTarget(record.home)
+            let target = record.route
             let removed = record.prefixes.compactMap { routes[record.interface].remove($0, target) }
             return (record.interface, removed, Self.newGrace(&state, counters: mailboxes.map(\.passes)), record.places.map(\.id))
         }
@@ -175,6 +177,7 @@ extension Control {
                 giveBack(place.id, &state)
             }
             state.departing.removeAll { place in record.places.contains { $0.id == place } }
+            if let row = record.row { state.freeRows.append(row) }
             state.tunnels[id] = nil
             return counters
         }

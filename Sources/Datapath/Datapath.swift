@@ -152,6 +152,9 @@ package final class Datapath: Sendable {
         control.worker(of: tunnel, replacing: old, at: now)
     }
 
+    /// The worker for a further Child SA with the same selectors (RFC 9611): one without any of this session. Nil: there is none.
+    package func workerForResource(of tunnel: TunnelID) -> Int? { control.workerForResource(of: tunnel) }
+
     /// Weighs the workers; to be called once in `Steering.interval`.
     package func weigh(at now: Instant) { control.weigh(at: now) }
 

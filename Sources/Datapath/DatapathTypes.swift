@@ -85,11 +85,14 @@ package struct ChildSASpec: ~Copyable, Sendable {
     /// The Child SA that this one replaces: outbound traffic changes over with the first valid packet on the new inbound SA, or when the old one is
     /// retired (RFC 7296 section 2.8). Nil: it carries traffic at once.
     package let supersedes: LocalSPI?
+    /// It carries, beside others with the same selectors, what its worker handles (RFC 9611), from the peer's first packet on.
+    package let isPerResource: Bool
 
     package init(
         tunnel: TunnelID, inbound: LocalSPI, outbound: UInt32, suite: ESPSuite, keys: consuming ChildSAKeys, selectors: Selectors,
-        replayWindow: Int = 512, lifetimes: SALifetimes = SALifetimes(), supersedes: LocalSPI? = nil
+        replayWindow: Int = 512, lifetimes: SALifetimes = SALifetimes(), supersedes: LocalSPI? = nil, isPerResource: Bool = false
     ) {
+        self.isPerResource = isPerResource
         self.tunnel = tunnel
         self.inbound = inbound
         self.outbound = outbound

@@ -51,8 +51,12 @@ extension WorkerCore {
             }
             let packet = try parse(octets)
             guard interface >= 0, interface < interfaces,
-                let target = unsafe routes[interface]._withUnsafeGuaranteedRef({ $0.lookup(packet.destination, isIPv6: packet.isIPv6) })
+                var target = unsafe routes[interface]._withUnsafeGuaranteedRef({ $0.lookup(packet.destination, isIPv6: packet.isIPv6) })
             else { throw count(.noRoute) }
+            if let row = target.row {
+                let worker = index
+                target = unsafe spread._withUnsafeGuaranteedRef { $0.target(row: row, worker: worker) }
+            }
             guard target.worker == index else {
                 relay(octets, offload, interface, to: target.worker, hops: hops)
                 return true

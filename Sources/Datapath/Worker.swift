@@ -274,7 +274,7 @@ extension Control {
             sad: SAD(
                 worker: index, board: mailbox.board, forbidden: Set(ports.locals.map(\.address)).sorted(),
                 reservesListenerPorts: ports.reservesListenerPorts), rings: rings, routes: routes, sources: sources, ports: ports,
-            engine: engine)
+            engine: engine, spread: spread)
         return Worker(
             core: core, outer: outer, receiving: ports.locals.count, inner: inner, batchSize: batchSize, rings: rings, mailbox: mailbox,
             bells: mailboxes.map(\.bell) + [doorBell])

@@ -24,6 +24,7 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
     let innerRings: UnsafeMutablePointer<PacketRing>
     // Routes and our addresses of each private interface; no reference is counted on the way to them
     let routes: UnsafeMutablePointer<Unmanaged<InnerRoutes>>
+    let spread: Unmanaged<SpreadRoutes>
     let sources: UnsafeMutablePointer<(ipv4: UInt128, ipv6: UInt128)>
     let interfaces: Int
     // Our ends, by outer port, and the ports that take whole packets (below 0: none)
@@ -46,6 +47,7 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
     package var touchedDoor = false
     // What the routes' owner keeps alive
     private let keepAlive: [InnerRoutes]
+    private let keepSpread: SpreadRoutes
     // What stands for the endpoints of a packet that has none
     let nowhere = Endpoint(IPAddress(v4: 0), port: 0)
     private let memory: RingMemory
@@ -53,8 +55,10 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
     /// `sources`: for each interface our address of each family, from which ICMP messages come; 0 where there is none.
     package init(
         index: Int, sad: consuming SAD, rings: RingMemory, routes: [InnerRoutes], sources: [(ipv4: UInt128, ipv6: UInt128)],
-        ports: OuterPorts, engine: CryptoEngine
+        ports: OuterPorts, engine: CryptoEngine, spread: SpreadRoutes = SpreadRoutes(rows: 1, workers: 1)
     ) {
+        keepSpread = spread
+        unsafe self.spread = Unmanaged.passUnretained(spread)
         self.index = index
         sealing = Sealing(engine: engine)
         opening = Opening(engine: engine)

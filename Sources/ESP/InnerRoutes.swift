@@ -14,15 +14,23 @@ package struct RouteTarget: Equatable, Sendable {
         self.generation = generation
     }
 
+    /// Where a row of `SpreadRoutes` says, which is another place for each worker. No tunnel has generation 0.
+    package init(row: Int) { self.init(worker: 0, tunnel: row, generation: 0) }
+
+    /// The row; nil where the target is a tunnel.
+    package var row: Int? {
+        @_noLocks get { generation == 0 ? tunnel : nil }
+    }
+
     /// Worker 6 bits, tunnel 26, generation 32.
     @_noLocks
-    fileprivate init(packed: UInt64) {
+    init(packed: UInt64) {
         worker = Int(truncatingIfNeeded: packed & 0x3f)
         tunnel = Int(truncatingIfNeeded: packed >> 6 & 0x3ff_ffff)
         generation = UInt32(truncatingIfNeeded: packed >> 32)
     }
 
-    fileprivate var packed: UInt64 {
+    var packed: UInt64 {
         UInt64(truncatingIfNeeded: worker & 0x3f) | UInt64(truncatingIfNeeded: tunnel & 0x3ff_ffff) << 6 | UInt64(generation) << 32
     }
 }

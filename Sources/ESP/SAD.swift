@@ -15,7 +15,7 @@ package struct SAD: ~Copyable, @unchecked Sendable {
 
     /// Something to tell the control plane; `index` is a tunnel for `.moved`, else a slot.
     package struct Notice: Sendable {
-        /// `takenUp`: the peer has sent by a Child SA that came from another worker.
+        /// `takenUp`: the peer has sent by a Child SA that the routes are to be led to.
         package enum Kind: Sendable { case softLimit, hardLimit, moved, takenUp }
         package let kind: Kind
         package let index: Int
@@ -170,7 +170,7 @@ package struct SAD: ~Copyable, @unchecked Sendable {
     @_noLocks
     private mutating func hear(_ slot: Int) {
         unsafe pairs[slot].isOutboundReady = true
-        unsafe pairs[slot].isHeard = Int(truncatingIfNeeded: pairs[slot].supersedes & 0x3f) == worker || tell(.takenUp, slot)
+        unsafe pairs[slot].isHeard = !pairs[slot].isAnnounced || tell(.takenUp, slot)
     }
 
     @_noLocks

@@ -15,6 +15,8 @@ package struct SAPair: ~Copyable, Sendable {
     package internal(set) var isOutboundReady: Bool
     /// Nothing waits for the peer's first packet, or no longer.
     var isHeard: Bool
+    /// The control plane waits for it too: the routes are its.
+    let isAnnounced: Bool
     var softTold = false
     var hardTold = false
     var octetsIn: UInt64 = 0
@@ -23,7 +25,7 @@ package struct SAPair: ~Copyable, Sendable {
 
     package init(
         inbound: consuming InboundSA, outbound: consuming OutboundSA, selectors: Selectors, lifetimes: SALifetimes, tunnel: Int,
-        supersedes: LocalSPI?
+        supersedes: LocalSPI?, isAnnounced: Bool = false
     ) {
         self.inbound = inbound
         self.outbound = outbound
@@ -33,7 +35,8 @@ package struct SAPair: ~Copyable, Sendable {
         self.tunnel = tunnel
         self.supersedes = supersedes?.rawValue ?? 0
         isOutboundReady = supersedes == nil
-        isHeard = supersedes == nil
+        self.isAnnounced = isAnnounced
+        isHeard = supersedes == nil && !isAnnounced
     }
 
     /// Who does the cryptography of its packets.

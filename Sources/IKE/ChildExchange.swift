@@ -17,10 +17,16 @@ struct ChildExchange: ~Copyable, Sendable {
     let remoteSelectors: [TrafficSelector]
     /// Our SPI of the Child SA that this one replaces.
     let supersedes: UInt32?
+    /// SA_RESOURCE_INFO came, and is answered with one.
+    var namesResource = false
+    /// It is, or takes the place of, one that serves a resource of its own (RFC 9611).
+    var isPerResource = false
     /// Described once its SPI is known.
     var child: ChildSA?
     /// Our SPI of the Child SA that has won over this one (RFC 7296 section 2.8.1).
     var losesTo: UInt32?
+
+    var purpose: ChildPurpose { supersedes.map { .replacing($0) } ?? (isPerResource ? .resource : .further) }
 
     /// nil for a further Child SA.
     var origin: Child.Origin? {
@@ -44,6 +50,7 @@ struct ChildExchange: ~Copyable, Sendable {
             .nonce(NoncePayload(octets: responderNonce)),
         ]
         if let keyExchange { payloads.append(.keyExchange(keyExchange)) }
+        if namesResource { payloads.append(.notify(NotifyPayload(.saResourceInfo))) }
         payloads += [
             .initiatorTrafficSelectors(TrafficSelectorPayload(selectors: remoteSelectors)),
             .responderTrafficSelectors(TrafficSelectorPayload(selectors: localSelectors)),

@@ -60,6 +60,11 @@ struct ChildTable: Sendable {
     var hasRoom: Bool { live.count { $0.replaced == nil } < Self.most && installedCount < Self.mostInstalled }
     var hasRoomToReplace: Bool { installedCount < Self.mostInstalled }
 
+    /// Those that carry the same as this one would; what has been replaced is not counted.
+    func alike(_ local: [TrafficSelector], _ remote: [TrafficSelector]) -> [Child] {
+        live.filter { $0.replaced == nil && $0.sa.localSelectors == local && $0.sa.remoteSelectors == remote }
+    }
+
     subscript(inboundSPI: UInt32) -> Child? { live.first { $0.sa.inboundSPI == inboundSPI } }
 
     /// By the SPI that the client receives with, as its messages name it.

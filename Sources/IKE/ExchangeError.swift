@@ -14,6 +14,8 @@ package enum ExchangeError: Error, Equatable, Sendable {
     case noAdditionalSAs
     case childSANotFound(spi: [UInt8])
     case temporaryFailure
+    /// RFC 9611: as many Child SAs with these selectors as there may be.
+    case tsMaxQueue
 
     init(_ error: MessageError) {
         switch error {
@@ -43,6 +45,7 @@ package enum ExchangeError: Error, Equatable, Sendable {
             notify.spi = spi
             return notify
         case .temporaryFailure: return NotifyPayload(.temporaryFailure)
+        case .tsMaxQueue: return NotifyPayload(.tsMaxQueue)
         }
     }
 
@@ -52,7 +55,7 @@ package enum ExchangeError: Error, Equatable, Sendable {
         case .invalidSyntax, .authenticationFailed: return true
         case .unsupportedCriticalPayload: return exchange == .ikeAuth
         case .noProposalChosen, .invalidKeyExchange, .internalAddressFailure, .failedCPRequired, .tsUnacceptable, .noAdditionalSAs,
-            .childSANotFound, .temporaryFailure:
+            .childSANotFound, .temporaryFailure, .tsMaxQueue:
             return false
         }
     }

@@ -15,6 +15,10 @@ package struct GatewayProfile: Hashable, Sendable {
     package var selectors: TrafficSelectorList?
     /// Packets in one direction after which a Child SA is replaced, less a random part (threats.md P25).
     package var packetLifetime: UInt64 = 1 << 31
+    /// Child SAs with the same selectors that one client may have, each on a worker of its own (RFC 9611); 1: nobody is offered another.
+    package var resources = 1
+    /// The most that `resources` may be: a client has no more Child SAs at all.
+    package static var mostResources: Int { ChildTable.most }
 
     package init(
         name: String, policy: IKEPolicy, childTransforms: [IPsecTransform], identity: IdentificationPayload, selectors: TrafficSelectorList?

@@ -51,12 +51,22 @@ package enum Question: Equatable, Sendable {
     /// What is said to this EAP-Response? One question at a time; a login that ended meanwhile takes no answer.
     case eap(EAPQuestion)
     case address(AddressQuestion)
-    /// An inbound SPI, whose worker is the Child SA's home; answered within the same feed. `replacing`: our SPI of the Child SA in whose place it comes.
-    case childSPI(replacing: UInt32?)
+    /// An inbound SPI, whose worker is the Child SA's home; answered within the same feed.
+    case childSPI(ChildPurpose)
     /// An SPI of ours for the IKE SA that replaces this one; answered within the same feed.
     case ikeSPI
     /// When the datapath last had an authentic packet of this client; answered within the same feed.
     case activity
+}
+
+/// What a Child SA is for: it says where that belongs.
+package enum ChildPurpose: Equatable, Sendable {
+    /// The first, or one of other selectors.
+    case further
+    /// In the place of the one with this inbound SPI.
+    case replacing(UInt32)
+    /// For another resource of the client (RFC 9611): a worker that has none of its Child SAs.
+    case resource
 }
 
 /// The first IKE_AUTH request, as far as the choice of credentials needs it.
@@ -131,6 +141,8 @@ package struct ChildSA: Equatable, Sendable {
     package var supersedes: UInt32?
     /// We asked for it: the client was ready to receive before it answered, so traffic to it changes over at once (RFC 7296 section 2.8).
     package var isOutboundReady = false
+    /// It serves one resource of the client beside others with the same selectors (RFC 9611).
+    package var isPerResource = false
     /// ESP goes inside UDP (RFC 3948); else it is an IP protocol of its own.
     package var isEncapsulated = true
 }

@@ -9,6 +9,8 @@ struct OurChildExchange: Sendable {
     let replaces: UInt32?
     let localSelectors: [TrafficSelector]
     let remoteSelectors: [TrafficSelector]
+    /// What it replaces serves a resource of its own, and so will this one (RFC 9611 section 3).
+    let isPerResource: Bool
     let nonce: [UInt8]
     private(set) var offers: Offers<IPsecTransform>
     private(set) var key: Held<KeyExchange>?
@@ -37,6 +39,7 @@ struct OurChildExchange: Sendable {
         replaces = fromScratch ? nil : old.inboundSPI
         localSelectors = old.localSelectors
         remoteSelectors = old.remoteSelectors
+        isPerResource = old.isPerResource && !fromScratch
         self.offers = offers
         var key: Held<KeyExchange>?
         if let group = offers.group { key = Held(try KeyExchange(group, entropy: entropy)) }

@@ -154,6 +154,7 @@ package struct NotifyType: RawRepresentable, Hashable, Sendable {
     package static let unexpectedNATDetected = Self(rawValue: 41)
     package static let temporaryFailure = Self(rawValue: 43)
     package static let childSANotFound = Self(rawValue: 44)
+    package static let tsMaxQueue = Self(rawValue: 48)
 
     package static let initialContact = Self(rawValue: 16384)
     package static let setWindowSize = Self(rawValue: 16385)
@@ -180,6 +181,7 @@ package struct NotifyType: RawRepresentable, Hashable, Sendable {
     package static let usePPK = Self(rawValue: 16435)
     package static let intermediateExchangeSupported = Self(rawValue: 16438)
     /// IKE_SA_INIT_FULL_TRANSCRIPT_AUTH, draft-ietf-ipsecme-ikev2-downgrade-prevention.
+    package static let saResourceInfo = Self(rawValue: 16444)
     package static let fullTranscriptAuthentication = Self(rawValue: 16447)
 }
 

@@ -12,10 +12,13 @@ final class ChildExchange {
     let key: KeyBox?
     /// How often INVALID_KE_PAYLOAD made us begin anew.
     let restarts: Int
+    /// A further one with the selectors of this Child SA, for another resource of ours (RFC 9611).
+    let twin: UInt32?
     /// The gateway's exchange that crossed ours, and our SPI of what it made.
     var rival: (nonces: Nonces, inboundSPI: UInt32)?
 
-    init(replacing: UInt32?, inboundSPI: UInt32, nonce: [UInt8], key: KeyBox?, restarts: Int) {
+    init(replacing: UInt32?, inboundSPI: UInt32, nonce: [UInt8], key: KeyBox?, restarts: Int, twin: UInt32? = nil) {
+        self.twin = twin
         replaced = replacing
         self.inboundSPI = inboundSPI
         self.nonce = nonce
@@ -26,7 +29,7 @@ final class ChildExchange {
 
 extension RoadWarrior {
     /// What is begun as soon as no other request is under way.
-    enum Wish: Hashable { case childRekey, ikeRekey }
+    enum Wish: Hashable { case childRekey, ikeRekey, resource, rekeyOf(UInt32) }
 
     /// Replaces the Child SA; with a key exchange of its own where the ESP proposals name one.
     package mutating func rekeyChild(at now: Instant, into outputs: inout [Output]) {
@@ -37,13 +40,22 @@ extension RoadWarrior {
     mutating func fulfilWishes(at now: Instant, into outputs: inout [Output]) {
         guard stage == .established, childExchange == nil, ikeExchange == nil else { return }
         if wishes.remove(.ikeRekey) != nil { return beginIKERekey(at: now, into: &outputs) }
-        guard wishes.remove(.childRekey) != nil, let child, !child.isClosing, child.successor == nil else { return }
-        beginChild(replacing: child, at: now, into: &outputs)
+        if wishes.remove(.childRekey) != nil, let child, !child.isClosing, child.successor == nil {
+            return beginChild(replacing: child, at: now, into: &outputs)
+        }
+        if wishes.remove(.resource) != nil, let child, !child.isClosing {
+            return beginChild(replacing: nil, twin: child, at: now, into: &outputs)
+        }
+        for case .rekeyOf(let spi) in wishes {
+            wishes.remove(.rekeyOf(spi))
+            guard let old = children.first(where: { $0.inboundSPI == spi }), !old.isClosing, old.successor == nil else { continue }
+            return beginChild(replacing: old, at: now, into: &outputs)
+        }
     }
 
     /// HDR, SK {[N(REKEY_SA),] SA, Ni, [KEi,] TSi, TSr}  -->
     mutating func beginChild(
-        replacing old: ChildSA?, with method: KeyExchangeMethod? = nil, restarts: Int = 0, at now: Instant,
+        replacing old: ChildSA?, twin: ChildSA? = nil, with method: KeyExchangeMethod? = nil, restarts: Int = 0, at now: Instant,
         into outputs: inout [Output]
     ) {
         var key: KeyBox?
@@ -55,7 +67,8 @@ extension RoadWarrior {
             }
         }
         let exchange = ChildExchange(
-            replacing: old?.inboundSPI, inboundSPI: freshSPI(), nonce: settings.entropy.octets(32), key: key, restarts: restarts)
+            replacing: old?.inboundSPI, inboundSPI: freshSPI(), nonce: settings.entropy.octets(32), key: key, restarts: restarts,
+            twin: twin?.inboundSPI)
         var payloads: [Payload] = []
         if let old {
             var notify = NotifyPayload(.rekeySA)
@@ -63,13 +76,14 @@ extension RoadWarrior {
             notify.spi.append(bigEndian: old.inboundSPI)
             payloads.append(.notify(notify))
         }
+        if twin != nil { payloads.append(.notify(NotifyPayload(.saResourceInfo))) }
         payloads.append(.securityAssociation(SecurityAssociationPayload(proposals: offers(exchange.inboundSPI, settings.espProposals))))
         payloads.append(.nonce(NoncePayload(octets: exchange.nonce)))
         if let key { payloads.append(.keyExchange(key.payload)) }
         payloads.append(
-            .initiatorTrafficSelectors(TrafficSelectorPayload(selectors: old?.localSelectors ?? settings.localSelectors)))
+            .initiatorTrafficSelectors(TrafficSelectorPayload(selectors: (old ?? twin)?.localSelectors ?? settings.localSelectors)))
         payloads.append(
-            .responderTrafficSelectors(TrafficSelectorPayload(selectors: old?.remoteSelectors ?? settings.remoteSelectors)))
+            .responderTrafficSelectors(TrafficSelectorPayload(selectors: (old ?? twin)?.remoteSelectors ?? settings.remoteSelectors)))
         childExchange = exchange
         ask(.createChildSA, payloads, for: .child, at: now, into: &outputs)
     }
@@ -108,10 +122,10 @@ extension RoadWarrior {
         if let rival = exchange.rival, let theirs = children.first(where: { $0.inboundSPI == rival.inboundSPI }),
             nonces.lose(to: rival.nonces)
         {
-            use(theirs, at: now)
+            if old == nil || old === child { use(theirs, at: now) }
             return delete(made, at: now, into: &outputs)
         }
-        use(made, at: now)
+        if exchange.twin == nil, old == nil || old === child { use(made, at: now) }
         if let old, !old.isClosing { delete(old, at: now, into: &outputs) }
         guard let replaced = exchange.replaced else { return outputs.append(.childEstablished(made.facts)) }
         outputs.append(.childRekeyed(from: replaced, to: made.facts, byUs: true))
@@ -126,8 +140,9 @@ extension RoadWarrior {
             guard exchange.restarts < Initiation.maximumRestarts, old?.successor == nil, error.data.count == 2, exchange.key?.key.method != wanted,
                 settings.espProposals.offer(wanted)
             else { break }
-            return beginChild(replacing: old, with: wanted, restarts: exchange.restarts + 1, at: now, into: &outputs)
-        case .temporaryFailure:
+            let twin = children.first { $0.inboundSPI == exchange.twin }
+            return beginChild(replacing: old, twin: twin, with: wanted, restarts: exchange.restarts + 1, at: now, into: &outputs)
+        case .temporaryFailure where exchange.twin == nil:
             deadlines[.childRekey] = now + settings.rekeyRetry
             return
         case .childSANotFound where exchange.replaced != nil:

@@ -24,6 +24,16 @@ extension RoadWarrior {
         return Datagram(content: .esp, local: local, remote: remote, encapsulated: encapsulated, octets: packet)
     }
 
+    /// Puts an inner packet into one Child SA of several, by our SPI.
+    package mutating func seal(_ inner: [UInt8], onChild inboundSPI: UInt32) -> Datagram? {
+        guard stage == .established, let header = InnerHeader(inner), header.totalLength == inner.count,
+            let sa = child(inbound: inboundSPI), sa.admitsOutbound(header),
+            let packet = sa.seal(inner, nextHeader: header.family == .ipv4 ? 4 : 41, entropy: settings.entropy)
+        else { return nil }
+        let (local, remote) = path
+        return Datagram(content: .esp, local: local, remote: remote, encapsulated: encapsulated, octets: packet)
+    }
+
     /// Takes an ESP packet: a UDP payload, or the payload of IP protocol 50.
     package mutating func receive(
         packet: [UInt8], from remote: IPAddress, at now: Instant, into outputs: inout [Output]

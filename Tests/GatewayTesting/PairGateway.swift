@@ -128,6 +128,8 @@ package final class PairGateway {
     /// Says why an SA may not become established, or nil.
     package var objection: (Establishment) -> String? = { _ in nil }
     package var violations: [String] = []
+    /// What SPIs were asked for.
+    package var childPurposes: [ChildPurpose] = []
     package var doorDrops: [DoorDrop: Int] = [:]
     package var drops: [MessageDrop: Int] = [:]
     package var initRefusals: [ExchangeError] = []
@@ -312,7 +314,8 @@ package final class PairGateway {
             entry.questions.append(question)
             ask(.address, .address(question), of: entry, at: now)
             return nil
-        case .childSPI:
+        case .childSPI(let purpose):
+            childPurposes.append(purpose)
             guard hasSPIs else { return .childSPI(nil) }
             nextChildSPI += 64
             entry.reserved.insert(nextChildSPI)

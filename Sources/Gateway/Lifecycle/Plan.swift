@@ -44,9 +44,8 @@ struct Plan: Sendable {
         guard !gateways.isEmpty else { throw StartupError("no ipsec-gateway is enabled; add one, or set its admin-state: enable") }
         self.gateways = gateways
         let cores = Machine.cores
-        let workers = configuration.tunnelGroups.compactMap(\.workers).max() ?? max(1, cores - 1)
         var datapath = Datapath.Settings(
-            workers: min(64, max(1, workers)), interfaces: try Self.interfaces(configuration),
+            workers: Self.workers(configuration), interfaces: try Self.interfaces(configuration),
             gateways: gateways.values.sorted { $0.address < $1.address }.map { gateway in
                 var listener = GatewayListener(address: gateway.address)
                 listener.encapsulatedMTU = gateway.template.encapsulatedIPMTU
@@ -129,6 +128,10 @@ struct Plan: Sendable {
         return result
     }
 
+    private static func workers(_ configuration: Configuration) -> Int {
+        min(64, max(1, configuration.tunnelGroups.compactMap(\.workers).max() ?? Machine.cores - 1))
+    }
+
     private static func runtime(
         _ gateway: GatewayConfiguration, _ configuration: Configuration, _ inventory: CertificateInventory
     ) throws(StartupError) -> GatewayRuntime {
@@ -146,6 +149,8 @@ struct Plan: Sendable {
             name: gateway.name, policy: gateway.policy, childTransforms: gateway.template.transforms,
             identity: identity(gateway.identity, address: address), selectors: gateway.trafficSelectors)
         ShortLifetimes.current?.shorten(&profile)
+        // A Child SA for each worker, of which there is one at least
+        profile.resources = min(GatewayProfile.mostResources, Self.workers(configuration))
         profile.authorities = certificates.anchors?.requests.authorities ?? []
         let settings = GatewayRuntime.Settings(
             name: gateway.name, address: address, profile: profile, sharedKey: gateway.preSharedKey?.value, certificates: certificates,

@@ -28,8 +28,10 @@ extension IKEEngine {
             let id = entry.id
             then(entry) { await self.admit(question, id) }
             return nil
-        case .childSPI(let replaced):
-            guard let allocated = environment.datapath.allocateSPI(worker: home(of: entry, replacing: replaced)) else { return .childSPI(nil) }
+        case .childSPI(let purpose):
+            guard let worker = home(of: entry, purpose), let allocated = environment.datapath.allocateSPI(worker: worker) else {
+                return .childSPI(nil)
+            }
             entry.reserved.insert(allocated.rawValue)
             return .childSPI(allocated.rawValue)
         case .ikeSPI: return .ikeSPI(newSPI())
@@ -38,14 +40,16 @@ extension IKEEngine {
         }
     }
 
-    /// The worker of its next Child SA: the session's, or another one when it leaves a hot one.
-    private func home(of entry: Entry, replacing old: UInt32?) -> Int {
+    /// The worker of its next Child SA: the session's, or another one when it leaves a hot one or serves another resource. Nil: there is none.
+    private func home(of entry: Entry, _ purpose: ChildPurpose) -> Int? {
         guard let tunnel = entry.tunnel else { return entry.worker }
         let datapath = environment.datapath
-        if let old = old.flatMap({ LocalSPI(rawValue: $0) }) {
-            return datapath.worker(of: tunnel, replacing: old, at: MonotonicClock.now) ?? entry.worker
+        switch purpose {
+        case .further: return datapath.worker(of: tunnel) ?? entry.worker
+        case .resource: return datapath.workerForResource(of: tunnel)
+        case .replacing(let old):
+            return LocalSPI(rawValue: old).flatMap { datapath.worker(of: tunnel, replacing: $0, at: MonotonicClock.now) } ?? entry.worker
         }
-        return datapath.worker(of: tunnel) ?? entry.worker
     }
 
     /// What proves who the client is. A certificate's path is validated elsewhere; everything else is known at once.

@@ -83,7 +83,7 @@ actor Sessions {
             tunnel: tunnel, inbound: inbound, outbound: child.outboundSPI,
             suite: ESPSuite(protection: child.suite.suite, extendedSequenceNumbers: child.suite.extendedSequenceNumbers),
             keys: ChildSAKeys(keys), selectors: Selectors(child), replayWindow: session.replayWindow,
-            lifetimes: SALifetimes(child), supersedes: supersedes)
+            lifetimes: SALifetimes(child), supersedes: supersedes, isPerResource: child.isPerResource)
         do throws(DatapathError) {
             try await datapath.install(spec)
         } catch {

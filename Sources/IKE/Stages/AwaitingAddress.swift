@@ -53,7 +53,7 @@ struct AwaitingAddress: ~Copyable, Sendable {
         switch input {
         case .address(.granted(let granted)) where grant == nil:
             grant = granted
-            outputs.append(.ask(.childSPI(replacing: nil)))
+            outputs.append(.ask(.childSPI(.further)))
             return .awaitingAddress(self)
         case .address(.unavailable(let cause)) where grant == nil:
             return refuseChild(.internalAddressFailure, cause: cause, at: now, into: &outputs)

@@ -44,6 +44,8 @@ struct AwaitingInstall: ~Copyable, Sendable {
         ]
         let lifetime = login.profile.authenticationLifetime(for: child.grant)
         if let lifetime { payloads.append(.notify(.authLifetime(lifetime))) }
+        // The client may ask for more of these, each for another resource (RFC 9611 section 3).
+        if login.profile.resources > 1, authenticated.request.notifies.asksForResource { payloads.append(.notify(NotifyPayload(.saResourceInfo))) }
         login.channel.respond(.ikeAuth, id: login.channel.requests.expected &- 1, payloads, into: &outputs)
         let establishment = Establishment(
             peer: authenticated.peer.identity, method: authenticated.peer.method, child: child, nat: login.channel.nat,

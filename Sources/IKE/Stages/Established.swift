@@ -165,7 +165,8 @@ struct Established: ~Copyable, Sendable {
             outputs.append(.ask(.ikeSPI))
         } else if lostChild != nil || children.aging != nil {
             asked = .childSPI
-            outputs.append(.ask(.childSPI(replacing: lostChild == nil ? children.aging?.sa.inboundSPI : nil)))
+            let old = lostChild == nil ? children.aging?.sa.inboundSPI : nil
+            outputs.append(.ask(.childSPI(old.map { .replacing($0) } ?? .further)))
         }
     }
 

@@ -20,18 +20,34 @@ extension Established {
             guard ourChild?.agreed == nil || ourChild?.replaces != child.sa.inboundSPI else { throw .temporaryFailure }
             old = child.sa
         }
+        let alike = old == nil && request.notifies.asksForResource ? alike(request) : []
+        guard alike.isEmpty || alike.count < newest.resources else { throw .tsMaxQueue }
         guard old == nil ? children.hasRoom : children.hasRoomToReplace else { throw .noAdditionalSAs }
         guard request.keyExchange == nil || keyExchanges.admits(at: now) else { throw .temporaryFailure }
         // A Child SA in the place of another keeps its selectors (features.md TS-6): Windows asks for everything again.
-        let exchange = try ChildExchange.begin(
+        var exchange = try ChildExchange.begin(
             request, messageID: id,
             terms: ChildMeasure(
                 transforms: newest.childTransforms(for: grant), local: old?.localSelectors ?? newest.localSelectors(for: grant),
                 remote: old?.remoteSelectors ?? grant.selectors, supersedes: old?.inboundSPI),
             entropy: channel.entropy)
+        exchange.namesResource = request.notifies.asksForResource
+        exchange.isPerResource = old?.isPerResource == true || !alike.isEmpty
+        // Those of one group differ in their keys alone (RFC 9611 section 3).
+        if let first = alike.first?.sa.suite {
+            let suite = exchange.proposal
+            guard first.suite == suite.suite, first.extendedSequenceNumbers == suite.extendedSequenceNumbers else { throw .noProposalChosen }
+        }
         // Both sides replace one Child SA: answered as usual, and weighed when our own exchange is answered (section 2.8.1).
         if let old, ourChild?.replaces == old.inboundSPI { ourChild?.rival = exchange.origin }
         return exchange
+    }
+
+    /// The Child SAs that one for a further resource would stand beside: those with the selectors that it would have.
+    private borrowing func alike(_ request: CreateChildSARequest) -> [Child] {
+        guard let initiator = request.initiatorSelectors, let responder = request.responderSelectors else { return [] }
+        return children.alike(
+            Narrowing.narrow(responder, to: newest.localSelectors(for: grant)), Narrowing.narrow(initiator, to: grant.selectors))
     }
 
     mutating func allot(_ spi: UInt32?, at now: Instant, into outputs: inout [Output]) -> Ending? {
@@ -44,11 +60,13 @@ extension Established {
         guard let spi else {
             theirChild = nil
             forgetRival(of: held.value.supersedes)
-            return refuse(.createChildSA, id: held.value.messageID, .noAdditionalSAs, into: &outputs)
+            let error = held.value.purpose == .resource ? ExchangeError.tsMaxQueue : .noAdditionalSAs
+            return refuse(.createChildSA, id: held.value.messageID, error, into: &outputs)
         }
         var child = childSA(
             held.value.proposal, inboundSPI: spi, local: held.value.localSelectors, remote: held.value.remoteSelectors)
         child.supersedes = held.value.supersedes
+        child.isPerResource = held.value.isPerResource
         held.value.child = child
         outputs.append(.install(child))
         return nil
@@ -179,6 +197,7 @@ extension Established {
                 }
                 var child = childSA(suite, inboundSPI: spi, local: local, remote: remote)
                 child.supersedes = ours.replaces
+                child.isPerResource = ours.isPerResource
                 child.isOutboundReady = true
                 ourChild?.agreed = OurChildExchange.Agreed(child: child, responderNonce: accepted.nonce.octets, secret: secret)
                 outputs.append(.install(child))
@@ -202,7 +221,8 @@ extension Established {
         guard notifies.contains(.childSANotFound), let old, children.remove(old.sa.inboundSPI) != nil else { return }
         // Section 2.25.1: it is gone there, so it goes here without a word; the client gets another, unless it has one.
         outputs.append(.remove(inboundSPI: old.sa.inboundSPI))
-        if old.replaced == nil, ours.rival == nil { lostChild = old.sa }
+        // One of several that carry the same is the client's to ask for.
+        if old.replaced == nil, ours.rival == nil, !old.sa.isPerResource { lostChild = old.sa }
         armChildren(at: now)
     }
 

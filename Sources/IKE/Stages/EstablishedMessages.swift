@@ -135,9 +135,9 @@ extension Established {
                 outputs.append(.ask(.ikeSPI))
             } else {
                 let exchange = try beginChild(request, id: id, at: now)
-                let replaced = exchange.supersedes
+                let purpose = exchange.purpose
                 theirChild = Held(exchange)
-                outputs.append(.ask(.childSPI(replacing: replaced)))
+                outputs.append(.ask(.childSPI(purpose)))
             }
         } catch {
             return refuse(.createChildSA, id: id, error, into: &outputs)

@@ -49,6 +49,8 @@ package struct Notifies: Hashable, Sendable {
     package subscript(type: NotifyType) -> NotifyPayload? { list.first { $0.type == type } }
     package func all(_ type: NotifyType) -> [NotifyPayload] { list.filter { $0.type == type } }
     package func contains(_ type: NotifyType) -> Bool { list.contains { $0.type == type } }
+    /// SA_RESOURCE_INFO as RFC 9611 section 5.1 writes it: of no protocol, without an SPI. What it says of the resource is for people.
+    package var asksForResource: Bool { list.contains { $0.type == .saResourceInfo && $0.protocolID == 0 && $0.spi.isEmpty } }
     /// The first that reports an error.
     package var firstError: NotifyPayload? { list.first { $0.type.isError } }
 }
