@@ -38,7 +38,7 @@ extension WorkerCore {
 
     /// False when a batch has too little room; the cursor says what was done.
     @_noLocks
-    private mutating func depart(
+    mutating func depart(
         _ octets: PacketView, _ offload: OffloadHeader, _ out: inout Batch, _ replies: inout Batch, _ cursor: inout Cursor, interface: Int,
         isRelayed: Bool, now: Instant
     ) -> Bool {

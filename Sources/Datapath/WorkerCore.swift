@@ -13,6 +13,8 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
         package var octet = 0
         /// The entry's checksum was finished.
         var hasChecksum = false
+
+        @_noLocks
         package init() {}
     }
 

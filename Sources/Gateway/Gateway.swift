@@ -293,6 +293,8 @@ package final class Gateway: Service {
                 logger.critical("\(place) lost a device or a socket: \(reason)", metadata: ["event": "datapath-failed"])
                 failure.withLock { $0 = $0 ?? StartupError("\(place) lost a device or a socket: \(reason)") }
                 stopping.trigger()
+            case .offloadLost(let worker, let loss):
+                logger.notice("worker \(worker): \(loss)", metadata: ["event": "offload-missing"])
             case .softLimit(let spi):
                 guard let session = await parts.sessions.owner(of: spi.rawValue) else { continue }
                 await parts.engines[session.sa.shard].feed(.childAging(spi: spi.rawValue), to: session.sa.id)

@@ -16,6 +16,7 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
     private let wantsControl: Bool
     /// Whether the kernel cuts entries of many segments (`UDP_SEGMENT`); we do otherwise.
     private var segments: Bool
+    let joins: Bool
     /// Octets of a message, on average of the last call that brought any.
     private var typical = 0
 
@@ -32,7 +33,10 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
         case wholePackets
     }
 
-    init(_ socket: consuming FileDescriptor, _ kind: Kind, local: Endpoint, packetsPerCall: Int, wantsControl: Bool, segments: Bool = false) {
+    init(
+        _ socket: consuming FileDescriptor, _ kind: Kind, local: Endpoint, packetsPerCall: Int, wantsControl: Bool, segments: Bool = false,
+        joins: Bool = false
+    ) {
         self.local = local
         self.kind = kind
         self.socket = socket
@@ -40,6 +44,7 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
         slots = [Int](repeating: 0, count: messages.count)
         self.wantsControl = wantsControl
         self.segments = segments
+        self.joins = joins
     }
 
     package var offloads: SegmentOffloads { segments ? .udp : [] }

@@ -119,6 +119,7 @@ struct FaultyPort<Inner: PacketPort & ~Copyable>: PacketPort, ~Copyable {
 
     var descriptor: Int32 { inner.descriptor }
     var counters: PortCounters { inner.counters }
+    var offloads: SegmentOffloads { inner.offloads }
 
     mutating func receive(into batch: inout Batch) throws(SystemError) -> Int {
         if plan.isBroken.withLock({ $0 }) { throw SystemError(19, call: "read", subject: "a port that the test broke") }
