@@ -201,8 +201,10 @@ extension WorkerCore {
         let open = departures.place(tunnel)
         if open >= 0, open < out.count {
             let entry = out[open]
-            // A row ends where the TOS octet changes (features.md DP-8)
-            if sealed <= entry.segmentSize, entry.trafficClass == mark, DepartureRuns.hasRoom(entry, sealed) {
+            // A row ends where the TOS octet changes (features.md DP-8), and after a shorter packet, so that a part of it can be counted
+            if sealed <= entry.segmentSize, length <= Self.innerOctets(ofFirst: entry.tag), entry.trafficClass == mark,
+                DepartureRuns.hasRoom(entry, sealed)
+            {
                 let start = entry.start &+ entry.length
                 return Spot(place: open, start: start, inner: start &+ prefix, isNew: false)
             }
@@ -227,8 +229,8 @@ extension WorkerCore {
         guard spot.isNew else {
             let entry = out[spot.place]
             _ = out.place(spot.place, start: entry.start, length: entry.length &+ total)
-            out[spot.place].tag = entry.tag &+ UInt64(truncatingIfNeeded: length) << 40
-            if total < entry.segmentSize { departures.end(tunnel) }
+            out[spot.place].tag = entry.tag &+ UInt64(truncatingIfNeeded: length) << 48
+            if total < entry.segmentSize || length < Self.innerOctets(ofFirst: entry.tag) { departures.end(tunnel) }
             return
         }
         _ = out.place(spot.place, start: spot.start, length: total)
@@ -343,26 +345,43 @@ extension WorkerCore {
         batch[place].tag = Self.tag(port: port, tunnel: tunnel, inner: inner)
     }
 
-    static var noTunnel: Int { @_noLocks get { 0xffff_ffff } }
+    static var noTunnel: Int { @_noLocks get { 0x3ff_ffff } }
 
+    /// Port, tunnel, inner octets of the first packet and of all: 6, 26, 16 and 16 bits.
     @_noLocks
     static func tag(port: Int, tunnel: Int, inner: Int) -> UInt64 {
-        UInt64(truncatingIfNeeded: port) | UInt64(truncatingIfNeeded: tunnel) << 8 | UInt64(truncatingIfNeeded: inner) << 40
+        UInt64(truncatingIfNeeded: port) | UInt64(truncatingIfNeeded: tunnel) << 6 | UInt64(truncatingIfNeeded: inner) << 32
+            | UInt64(truncatingIfNeeded: inner) << 48
     }
 
-    /// Counts what a port took of departures, by the entry's tag.
+    /// Inner octets of the first packet of a row; the others have as many, the last fewer perhaps.
+    @_noLocks
+    static func innerOctets(ofFirst tag: UInt64) -> Int { Int(truncatingIfNeeded: tag >> 32 & 0xffff) }
+
+    /// Counts what a port took of departures, by the entry's tag, and what of a row it did not.
     @_noLocks
     package func countSent(_ entry: Batch.Entry) {
-        let tunnel = Int(truncatingIfNeeded: entry.tag >> 8 & 0xffff_ffff)
-        sad.countSent(tunnel: tunnel, packets: entry.packetCount, octets: Int(truncatingIfNeeded: entry.tag >> 40))
+        let tunnel = Int(truncatingIfNeeded: entry.tag >> 6 & 0x3ff_ffff)
+        let unsent = Int(entry.unsent)
+        let packets = entry.packetCount &- unsent
+        if packets > 0 {
+            let octets = unsent == 0 ? Int(truncatingIfNeeded: entry.tag >> 48) : packets &* Self.innerOctets(ofFirst: entry.tag)
+            sad.countSent(tunnel: tunnel, packets: packets, octets: octets)
+        }
+        countLost(unsent, tunnel: tunnel)
     }
 
     /// Counts what no port took.
     @_noLocks
     package func countLost(_ entry: Batch.Entry) {
-        var left = entry.packetCount
+        countLost(entry.packetCount, tunnel: Int(truncatingIfNeeded: entry.tag >> 6 & 0x3ff_ffff))
+    }
+
+    @_noLocks
+    private func countLost(_ packets: Int, tunnel: Int) {
+        var left = packets
         while left > 0 {
-            sad.refuse(.sendFailed, tunnel: Int(truncatingIfNeeded: entry.tag >> 8 & 0xffff_ffff))
+            sad.refuse(.sendFailed, tunnel: tunnel)
             left &-= 1
         }
     }

@@ -188,8 +188,6 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
     /// To the peers. Returns the error of a port that is broken.
     private static func dispatch(_ batch: inout Batch, _ outer: inout PortRow<Outer>, _ core: inout WorkerCore) -> SystemError? {
         guard !batch.isEmpty else { return nil }
-        let refused = refusals(outer)
-        defer { for _ in 0..<(refusals(outer) &- refused) { core.sad.count(.sendFailed) } }
         do throws(SystemError) {
             try outer.distribute(&batch, sent: { core.countSent($0) }, lost: { core.countLost($0) })
             return nil
