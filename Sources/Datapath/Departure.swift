@@ -21,11 +21,11 @@ extension WorkerCore {
         _ batch: borrowing Batch, _ out: inout Batch, _ replies: inout Batch, _ cursor: inout Cursor, interface: Int?, now: Instant
     ) -> Bool {
         while cursor.entry < batch.count {
-            let entry = batch[cursor.entry]
-            let from = interface ?? Int(truncatingIfNeeded: entry.tag & 0xff)
-            if entry.length > 0 {
+            let from = interface ?? Int(truncatingIfNeeded: batch[cursor.entry].tag & 0xff)
+            if batch[cursor.entry].length > 0 {
                 let octets = unsafe PacketView(batch.octets(cursor.entry))
-                guard depart(octets, entry.offload, &out, &replies, &cursor, interface: from, isRelayed: interface == nil, now: now) else {
+                let offload = batch[cursor.entry].offload
+                guard depart(octets, offload, &out, &replies, &cursor, interface: from, isRelayed: interface == nil, now: now) else {
                     return false
                 }
             }
@@ -202,7 +202,9 @@ extension WorkerCore {
         if open >= 0, open < out.count {
             let entry = out[open]
             // A row ends where the TOS octet changes (features.md DP-8)
-            if sealed <= entry.segmentSize, entry.trafficClass == mark, DepartureRuns.hasRoom(entry, sealed) {
+            if sealed <= entry.segmentSize, entry.trafficClass == mark,
+                DepartureRuns.hasRoom(entry.length, inPacketsOf: entry.segmentSize, for: sealed)
+            {
                 let start = entry.start &+ entry.length
                 return Spot(place: open, start: start, inner: start &+ prefix, isNew: false)
             }
@@ -225,10 +227,9 @@ extension WorkerCore {
             throw error
         }
         guard spot.isNew else {
-            let entry = out[spot.place]
-            _ = out.place(spot.place, start: entry.start, length: entry.length &+ total)
-            out[spot.place].tag = entry.tag &+ UInt64(truncatingIfNeeded: length) << 40
-            if total < entry.segmentSize { departures.end(tunnel) }
+            _ = out.place(spot.place, start: out[spot.place].start, length: out[spot.place].length &+ total)
+            out[spot.place].tag &+= UInt64(truncatingIfNeeded: length) << 40
+            if total < out[spot.place].segmentSize { departures.end(tunnel) }
             return
         }
         _ = out.place(spot.place, start: spot.start, length: total)
