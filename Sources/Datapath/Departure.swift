@@ -22,6 +22,7 @@ extension WorkerCore {
     ) -> Bool {
         while cursor.entry < batch.count {
             let from = interface ?? Int(truncatingIfNeeded: batch[cursor.entry].tag & 0xff)
+            if cursor.octet == 0, sad.isCrowded { lookAhead(batch, behind: cursor.entry, interface: from) }
             if batch[cursor.entry].length > 0 {
                 let octets = unsafe PacketView(batch.octets(cursor.entry))
                 let offload = batch[cursor.entry].offload

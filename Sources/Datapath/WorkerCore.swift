@@ -41,6 +41,8 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
     private let innerOffloads: UnsafeMutablePointer<SegmentOffloads>
     private var joining = Joining()
     var departures = DepartureRuns()
+    // Of the entries to come: tunnels, then slots
+    let ahead: UnsafeMutablePointer<Int>
     var sealing: Sealing
     var opening: Opening
     /// Threads that found something in a ring this pass and must be woken: bit = number, the door is bit `workers`; up to 65 of them.
@@ -84,6 +86,8 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
         reassembles = ports.reassembles
         unsafe reply = .allocate(byteCount: PacketTooBig.longestIPv6, alignment: 16)
         unsafe scratch = .allocate(byteCount: Self.scratchSize, alignment: 64)
+        unsafe ahead = .allocate(capacity: 2 * Self.aheadCount)
+        unsafe ahead.initialize(repeating: -1, count: 2 * Self.aheadCount)
         unsafe innerOffloads = .allocate(capacity: max(interfaces, 1))
         unsafe innerOffloads.initialize(repeating: [], count: max(interfaces, 1))
     }
@@ -98,6 +102,7 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
         unsafe locals.deallocate()
         unsafe reply.deallocate()
         unsafe scratch.deallocate()
+        unsafe ahead.deallocate()
         unsafe innerOffloads.deallocate()
     }
 
@@ -111,6 +116,7 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
         // A new batch; nothing is left of one that was not gone through
         if cursor.entry == 0, cursor.octet == 0 { opening.removeAll() }
         while cursor.entry < batch.count {
+            if cursor.octet == 0, sad.isCrowded { lookAhead(batch, behind: cursor.entry) }
             let whole = unsafe PacketView(batch.octets(cursor.entry))
             // As a whole it is passed to nobody: it would be copied for that
             let entry = batch[cursor.entry]

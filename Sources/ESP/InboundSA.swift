@@ -124,6 +124,16 @@ package struct InboundSA: ~Copyable, @unchecked Sendable {
         return Opened(nextHeader: nextHeader, offset: prefix, length: length, sequence: sequence, isNewest: isNewest)
     }
 
+    /// Octets of it that each packet asks for; the rest is for few.
+    static var hotOctets: Int { @_noLocks get { 256 } }
+
+    /// Sends for what it points to.
+    @_noLocks
+    mutating func sendForKeys() {
+        window.sendFor()
+        cipher.sendForKeys()
+    }
+
     /// Opens a packet that stands alone and returns its inner octets; for peers in tests and load. Throws `.dummy`, `.nextHeader` too.
     package mutating func open(_ packet: [UInt8]) throws(Drop) -> [UInt8] {
         guard packet.count >= ESPSuite.headerLength else { throw .truncated }

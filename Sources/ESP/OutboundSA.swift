@@ -150,6 +150,13 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
         return vectors?.write(iv) ?? false
     }
 
+    /// Octets of it that each packet asks for; the rest is for few.
+    static var hotOctets: Int { @_noLocks get { 256 } }
+
+    /// Sends for what it points to.
+    @_noLocks
+    mutating func sendForKeys() { cipher.sendForKeys() }
+
     /// Seals an inner packet that stands alone and returns the ESP packet; for peers in tests and load.
     package mutating func seal(_ inner: [UInt8]) throws(Drop) -> [UInt8] {
         try seal(inner, nextHeader: (inner.first ?? 0x40) >> 4 == 6 ? 41 : 4)

@@ -1,3 +1,5 @@
+internal import GatewayCrypto
+
 /// The anti-replay window, RFC 4303 section 3.4.3, as a ring of words (RFC 6479). Checking and recording are apart, since the ICV is verified in
 /// between (threats.md P26). It is never copied: the packet path asks it in place.
 @safe
@@ -32,6 +34,10 @@ package struct ReplayWindow: ~Copyable, @unchecked Sendable {
     private func word(_ number: UInt64) -> UnsafeMutablePointer<UInt64> {
         unsafe words + Int(truncatingIfNeeded: number & mask)
     }
+
+    /// Sends for the words.
+    @_noLocks
+    func sendFor() { unsafe CacheHint.sendFor(words, octets: Int(truncatingIfNeeded: mask &+ 1) &* 8) }
 
     /// Whether the number is new and not too old. 0 never is.
     @_noLocks

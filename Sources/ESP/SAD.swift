@@ -28,6 +28,8 @@ package struct SAD: ~Copyable, @unchecked Sendable {
     private let dropCells: UnsafeMutablePointer<Counter>
     let slotCapacity: Int
     let tunnelCapacity: Int
+    // Child SAs there are
+    var pairCount = 0
     // spi 0: the slot is empty and its memory uninitialized
     let spis: UnsafeMutablePointer<UInt32>
     let pairs: UnsafeMutablePointer<SAPair>

@@ -20,6 +20,10 @@ package struct SAPair: ~Copyable, Sendable {
     /// The inbound SPI of the Child SA that this one replaces; 0: none.
     package let supersedes: UInt32
 
+    /// Octets that stand before `inbound`, and where `outbound` begins, give or take what alignment adds.
+    static var commonOctets: Int { @_noLocks get { 136 } }
+    static var outboundOffset: Int { @_noLocks get { commonOctets &+ MemoryLayout<InboundSA>.stride } }
+
     package init(
         inbound: consuming InboundSA, outbound: consuming OutboundSA, selectors: Selectors, lifetimes: SALifetimes, tunnel: Int,
         supersedes: LocalSPI?

@@ -26,7 +26,7 @@ package struct Tunnel: ~Copyable, @unchecked Sendable {
     private var children = InlineArray<16, Int>(repeating: 0)
     package private(set) var childCount = 0
     // The last of them, which nearly every packet takes; of the row a copy would be made
-    private var newestChild = -1
+    private(set) var newestChild = -1
 
     package init(
         interface: Int, generation: UInt32, settings: TunnelSettings, sources: [AddressRange], peer: Endpoint, local: Endpoint

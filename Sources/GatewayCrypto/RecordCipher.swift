@@ -140,6 +140,9 @@ package struct RecordCipher: ~Copyable, Sendable {
 
     // MARK: For batches
 
+    /// Sends for the keys of the multi-buffer engine; where OpenSSL's stand only OpenSSL knows.
+    @_noLocks package mutating func sendForKeys() { fast?.sendFor() }
+
     var seals: Bool { @_noLocks get { direction == .seal } }
 
     /// Salt | IV; the caller saw to the IV's length and to room for 16 octets.

@@ -25,6 +25,8 @@ struct MultiBufferKeys: Sendable {
     var separatesAssociatedData: Bool { @_noLocks get { false } }
     var jobs: UnsafeMutablePointer<Int>? { @_noLocks get { nil } }
 
+    @_noLocks func sendFor() {}
+
     func setSalt(_ salt: UnsafeRawBufferPointer) {}
 
     @_noLocks func seal(

@@ -172,6 +172,9 @@ enum MultiBuffer {
 
     // MARK: One record
 
+    @inline(__always)
+    @_noLocks func sendFor() { unsafe CacheHint.sendFor(key, octets: Self.tables) }
+
     /// Whether one record at a time is done here. CBC with HMAC pays in batches only.
     var worksAlone: Bool { @_noLocks get { kind != .hmac } }
     /// What others a record gains by, and so whether it goes to the manager of jobs.
