@@ -49,7 +49,7 @@ extension Control {
         let tunnel = child.tunnel
         let spi = child.inbound
         var record = ChildRecord(
-            tunnel: tunnel, outbound: child.outbound, suite: child.suite, replayWindow: ReplayWindow(size: child.replayWindow).size)
+            tunnel: tunnel, outbound: child.outbound, suite: child.suite, replayWindow: ReplayWindow.size(child.replayWindow))
         let pair = try pair(child)
         record.engine = pair.engine
         let ticket = try admit(spi, record, tunnel)

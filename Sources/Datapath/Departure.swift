@@ -21,11 +21,12 @@ extension WorkerCore {
         _ batch: borrowing Batch, _ out: inout Batch, _ replies: inout Batch, _ cursor: inout Cursor, interface: Int?, now: Instant
     ) -> Bool {
         while cursor.entry < batch.count {
-            let entry = batch[cursor.entry]
-            let from = interface ?? Int(truncatingIfNeeded: entry.tag & 0xff)
-            if entry.length > 0 {
+            let from = interface ?? Int(truncatingIfNeeded: batch[cursor.entry].tag & 0xff)
+            if cursor.octet == 0, sad.isCrowded { lookAhead(batch, behind: cursor.entry, interface: from) }
+            if batch[cursor.entry].length > 0 {
                 let octets = unsafe PacketView(batch.octets(cursor.entry))
-                guard depart(octets, entry.offload, &out, &replies, &cursor, interface: from, isRelayed: interface == nil, now: now) else {
+                let offload = batch[cursor.entry].offload
+                guard depart(octets, offload, &out, &replies, &cursor, interface: from, isRelayed: interface == nil, now: now) else {
                     return false
                 }
             }
@@ -203,7 +204,7 @@ extension WorkerCore {
             let entry = out[open]
             // A row ends where the TOS octet changes (features.md DP-8), and after a shorter packet, so that a part of it can be counted
             if sealed <= entry.segmentSize, length <= Self.innerOctets(ofFirst: entry.tag), entry.trafficClass == mark,
-                DepartureRuns.hasRoom(entry, sealed)
+                DepartureRuns.hasRoom(entry.length, inPacketsOf: entry.segmentSize, for: sealed)
             {
                 let start = entry.start &+ entry.length
                 return Spot(place: open, start: start, inner: start &+ prefix, isNew: false)
@@ -227,10 +228,9 @@ extension WorkerCore {
             throw error
         }
         guard spot.isNew else {
-            let entry = out[spot.place]
-            _ = out.place(spot.place, start: entry.start, length: entry.length &+ total)
-            out[spot.place].tag = entry.tag &+ UInt64(truncatingIfNeeded: length) << 48
-            if total < entry.segmentSize || length < Self.innerOctets(ofFirst: entry.tag) { departures.end(tunnel) }
+            _ = out.place(spot.place, start: out[spot.place].start, length: out[spot.place].length &+ total)
+            out[spot.place].tag &+= UInt64(truncatingIfNeeded: length) << 48
+            if total < out[spot.place].segmentSize || length < Self.innerOctets(ofFirst: out[spot.place].tag) { departures.end(tunnel) }
             return
         }
         _ = out.place(spot.place, start: spot.start, length: total)

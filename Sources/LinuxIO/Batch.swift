@@ -63,6 +63,8 @@ package struct Batch: ~Copyable, @unchecked Sendable {
     private let entries: UnsafeMutablePointer<Entry>
     private let region: UnsafeMutableRawPointer
 
+    private let inPlace = InPlace()
+
     /// The endpoint of an entry that was given none; sending to it is refused by the kernel.
     private let nowhere = Endpoint(IPAddress(v4: 0), port: 0)
 
@@ -89,15 +91,16 @@ package struct Batch: ~Copyable, @unchecked Sendable {
     package var isFull: Bool { @_noLocks get { count == capacity } }
     package var isEmpty: Bool { @_noLocks get { count == 0 } }
 
-    /// The entry at `index`, which must be below `count` (a programming error otherwise). Its bounds change through `place` only.
+    /// The entry at `index`, which must be below `count` (a programming error otherwise), in place: asking for one field copies that alone. Its bounds
+    /// change through `place` only.
     package subscript(index: Int) -> Entry {
-        @_noLocks get {
+        @_noLocks unsafeAddress {
             precondition(index >= 0 && index < count, "no such entry in the batch")
-            return unsafe entries[index]
+            return unsafe UnsafePointer(entries + index)
         }
-        @_noLocks set {
+        @_noLocks unsafeMutableAddress {
             precondition(index >= 0 && index < count, "no such entry in the batch")
-            unsafe entries[index] = newValue
+            return unsafe entries + index
         }
     }
 
