@@ -26,7 +26,8 @@ extension Control {
         let tunnel = Tunnel(
             interface: interface, generation: id.generation, settings: spec.settings, sources: prefixes.map(\.range), peer: spec.peer,
             local: spec.local)
-        if let refused = post(.open(tunnel, index: id.index), to: id.worker) {
+        // A tunnel without a Child SA is nothing to wake a worker for: the next command does
+        if let refused = post(.open(tunnel, index: id.index), to: id.worker, rings: false) {
             _ = consume refused
             state.withLock { state in
                 let target = RouteTarget(worker: id.worker, tunnel: id.index, generation: id.generation)
@@ -111,7 +112,7 @@ extension Control {
     package func close(tunnel id: TunnelID) async -> TunnelCounters {
         guard mailboxes.indices.contains(id.worker) else { return TunnelCounters() }
         let board = mailboxes[id.worker].board
-        let begun: (interface: Int, removed: [InnerRoutes.Removed], ticket: UInt64)? = state.withLock { state in
+        let begun: (interface: Int, removed: [InnerRoutes.Removed], ticket: UInt64?)? = state.withLock { state in
             guard let record = state.tunnels[id], !record.isClosing else { return nil }
             state.tunnels[id]?.isClosing = true
             let target = RouteTarget(worker: id.worker, tunnel: id.index, generation: id.generation)
@@ -120,8 +121,7 @@ extension Control {
         }
         guard let begun else { return TunnelCounters() }
         // Every packet that was routed to the session before is sealed or on the way to its home worker, where it is routed anew
-        doorBell.ring()
-        _ = await outcome(begun.ticket)
+        await passed(begun.ticket)
         let ticket = state.withLock { Self.newTicket(&$0) }
         if await send(.close(index: id.index, generation: id.generation, ticket: ticket), to: id.worker) {
             _ = await outcome(ticket)
@@ -204,7 +204,12 @@ extension Control {
 
     /// A ticket that is settled when every worker has ended the pass it is in.
     func passed() async {
-        let ticket = state.withLock { state in state.isStopped ? nil : Self.newGrace(&state, counters: mailboxes.map(\.passes)) }
+        let ticket: UInt64? = state.withLock { state in state.isStopped ? nil : Self.newGrace(&state, counters: mailboxes.map(\.passes)) }
+        await passed(ticket)
+    }
+
+    /// The door ends grace periods; one that was over at once has no ticket.
+    private func passed(_ ticket: UInt64?) async {
         guard let ticket else { return }
         doorBell.ring()
         _ = await outcome(ticket)
@@ -213,13 +218,13 @@ extension Control {
     // MARK: Commands
 
     /// Puts a command into a worker's ring; gives it back when the ring is full.
-    private func post(_ command: consuming Command, to worker: Int) -> Command? {
+    private func post(_ command: consuming Command, to worker: Int, rings: Bool = true) -> Command? {
         let mailbox = mailboxes[worker]
         var slot: Command? = command
         mailbox.producer.withLock { _ in
             if let next = slot.take() { slot = mailbox.commands.push(next) }
         }
-        mailbox.bell.ring()
+        if rings { mailbox.bell.ring() }
         return slot
     }
 
