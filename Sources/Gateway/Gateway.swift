@@ -69,7 +69,7 @@ package final class Gateway: Service {
         if !plan.radius.isEmpty || plan.dynamicAuthorization != nil { try Startup.loadDictionary() }
         let lock = try Startup.lock(configuration.management.stateDirectory)
         let store = try Startup.open { () throws(StateStoreError) in
-            try StateStore(directory: configuration.management.stateDirectory, spool: plan.spool)
+            try StateStore(directory: configuration.management.stateDirectory, spool: plan.spool, now: { MonotonicClock.now })
         }
         let addresses = Addresses(store: store, logger: logger)
         do throws(StateStoreError) {
