@@ -182,8 +182,8 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "AddressAssignment", "Config", "Datapath", "ESP", "Gateway", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages", "PKI",
-                "RADIUS", "StateStore", "Wire",
+                "AddressAssignment", "Config", "Datapath", "ESP", "Gateway", "GatewayCrypto", "GatewayTesting", "IKE", "IKEMessages",
+                "LinuxIO", "PKI", "RADIUS", "StateStore", "Wire",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

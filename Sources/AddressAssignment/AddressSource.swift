@@ -84,6 +84,8 @@ package enum AddressInput: Hashable, Sendable {
     case takeOver(RequestID, Lease, by: LeaseSession)
     /// The session is gone, and its SAs with it. A lease that is not, or no longer, its own is ignored.
     case release(Lease)
+    /// The record that was to be stored with this grant is on the disk.
+    case stored(Lease)
     /// The instant of the last `.arm` has come.
     case deadline
 }
@@ -91,8 +93,10 @@ package enum AddressInput: Hashable, Sendable {
 package enum AddressOutput: Hashable, Sendable {
     case granted(RequestID, Lease)
     case refused(RequestID, AddressRefusal)
-    /// Write the record, over an older one of its pool and address.
+    /// Write the record, over an older one of its pool and address; what is granted beside it waits for that.
     case store(LeaseRecord)
+    /// The same for a record whose address and identity are on the disk already: nobody waits, and a crash may lose it.
+    case note(LeaseRecord)
     /// Remove the record of this pool and address.
     case forget(LeaseRecord)
     /// Feed `.deadline` at this instant; replaces the one before.

@@ -60,7 +60,7 @@ package struct GivenAddresses: AddressSource {
             owners[lease.address] = nil
             // Who comes next is the server's word: nothing is kept for anybody.
             outputs.append(.forget(record(lease)))
-        case .deadline: break
+        case .stored, .deadline: break
         }
     }
 

@@ -12,6 +12,8 @@ struct LeaseTable: Sendable {
         var identity: String
         var phase: Phase
         var session: LeaseSession?
+        /// The disk has it that the address is, or was last, this identity's.
+        var isStored = false
         /// When it was given back; in a queue, never earlier than that of the slot before.
         var releasedAt: Instant
         fileprivate var queue = Links()
@@ -70,11 +72,15 @@ struct LeaseTable: Sendable {
     /// Gives the slot to a session.
     mutating func assign(_ place: Int, identity: String, session: LeaseSession) {
         dequeue(place)
+        if slots[place].identity != identity { slots[place].isStored = false }
         slots[place].identity = identity
         slots[place].session = session
         slots[place].phase = .live
         enqueue(place)
     }
+
+    /// The record of its owner is on the disk.
+    mutating func stored(_ place: Int) { slots[place].isStored = true }
 
     /// From live to resting: kept for its identity, nobody else's yet.
     mutating func rest(_ place: Int, at now: Instant) {

@@ -27,6 +27,8 @@ package struct LocalPool: AddressSource {
         case .request(let id, let request): grant(request, for: id, at: now, into: &outputs)
         case .takeOver(let id, let lease, let session): takeOver(lease, by: session, for: id, into: &outputs)
         case .release(let lease): release(lease, at: now, into: &outputs)
+        case .stored(let lease):
+            if let place = owned(lease) { table.stored(place) }
         case .deadline:
             armed = nil
             age(at: now, into: &outputs)
@@ -48,6 +50,7 @@ package struct LocalPool: AddressSource {
                 let place = table.add(record.address, at: now)
                 // A session that cannot exist: the slot is at rest again before anybody sees it.
                 table.assign(place, identity: record.identity, session: LeaseSession(0))
+                table.stored(place)
                 table.rest(place, at: now)
                 if record.isLive { outputs.append(.store(self.record(place))) }
             }
@@ -88,7 +91,8 @@ package struct LocalPool: AddressSource {
             return
         }
         table.assign(place, identity: request.identity, session: request.session)
-        outputs.append(.store(record(place)))
+        // Whoever comes again to its own address waits for no disk: after a crash it is kept for it whether it counted as in use or not.
+        outputs.append(table[place].isStored ? .note(record(place)) : .store(record(place)))
         outputs.append(.granted(id, lease(place, session: request.session)))
     }
 
@@ -144,7 +148,8 @@ package struct LocalPool: AddressSource {
     private mutating func release(_ lease: Lease, at now: Instant, into outputs: inout [AddressOutput]) {
         guard let place = owned(lease) else { return }
         table.rest(place, at: now)
-        outputs.append(.store(record(place)))
+        // After a crash every lease counts as given back.
+        outputs.append(.note(record(place)))
     }
 
     /// Moves leases on whose quarantine or hold time is over.

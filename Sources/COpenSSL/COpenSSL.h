@@ -83,6 +83,7 @@ GW_HOT int gw_digest_finish(OSSL_FUNC_digest_final_fn *final, void *state, void 
 }
 
 GW_HOT int gw_equal(const void *left, const void *right, size_t count) { return CRYPTO_memcmp(left, right, count) == 0; }
+GW_HOT void gw_prefetch(const void *place) { __builtin_prefetch(place); }
 GW_HOT void gw_copy(void *to, const void *from, size_t count) { memcpy(to, from, count); }
 
 #include "X509Shims.h"

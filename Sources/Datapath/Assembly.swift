@@ -95,8 +95,13 @@ extension Datapath {
             encapsulatedMTUs += [gateway.encapsulatedMTU ?? 0, gateway.encapsulatedMTU ?? 0]
             for worker in 0..<settings.workers {
                 guard let port = group.takeWorker(worker) else { continue }
-                if shortcomings.isEmpty, settings.joinsDatagrams, !port.offloads.contains(.udp) {
-                    shortcomings.append("no UDP segmentation offload (UDP_SEGMENT, Linux 4.18): each ESP packet is sent on its own")
+                if shortcomings.isEmpty, settings.joinsDatagrams {
+                    if !port.offloads.contains(.udp) {
+                        shortcomings.append("no UDP segmentation offload (UDP_SEGMENT, Linux 4.18): each ESP packet is sent on its own")
+                    }
+                    if !port.joins {
+                        shortcomings.append("no UDP receive offload (UDP_GRO, Linux 5.0): each ESP packet is received on its own")
+                    }
                 }
                 append(port.datagramPort(), to: &outer[worker])
             }

@@ -28,7 +28,8 @@ extension Control {
         let tunnel = Tunnel(
             interface: interface, generation: id.generation, settings: spec.settings, sources: prefixes.map(\.range), peer: spec.peer,
             local: spec.local)
-        if let refused = post(.open(tunnel, index: id.index), to: id.worker) {
+        // A tunnel without a Child SA is nothing to wake a worker for: the next command does
+        if let refused = post(.open(tunnel, index: id.index), to: id.worker, rings: false) {
             _ = consume refused
             state.withLock { state in
                 withdraw(prefixes, interface, RouteTarget(id), &state)
@@ -52,7 +53,7 @@ extension Control {
         // What replaces nothing, or waits for nothing, has the session's traffic at once
         let takesOver = child.supersedes == nil && !child.isPerResource
         var record = ChildRecord(
-            tunnel: tunnel, outbound: child.outbound, suite: child.suite, replayWindow: ReplayWindow(size: child.replayWindow).size)
+            tunnel: tunnel, outbound: child.outbound, suite: child.suite, replayWindow: ReplayWindow.size(child.replayWindow))
         record.isPerResource = child.isPerResource
         let admission = try admit(spi, record, tunnel)
         let pair: SAPair
@@ -150,7 +151,7 @@ extension Control {
     }
 
     package func close(tunnel id: TunnelID) async -> TunnelCounters {
-        let begun: (interface: Int, removed: [InnerRoutes.Removed], ticket: UInt64, places: [TunnelID])? = state.withLock { state in
+        let begun: (interface: Int, removed: [InnerRoutes.Removed], ticket: UInt64?, places: [TunnelID])? = state.withLock { state in
             guard let record = state.tunnels[id], !record.isClosing else { return nil }
             state.tunnels[id]?.isClosing = true
             let target = record.route
@@ -159,8 +160,7 @@ extension Control {
         }
         guard let begun else { return TunnelCounters() }
         // Every packet that was routed to the session before is sealed or on the way to its home worker, where it is routed anew
-        doorBell.ring()
-        _ = await outcome(begun.ticket)
+        await passed(begun.ticket)
         for place in begun.places {
             let ticket = state.withLock { Self.newTicket(&$0) }
             if await send(.close(index: place.index, generation: place.generation, ticket: ticket), to: place.worker) {
@@ -255,7 +255,12 @@ extension Control {
 
     /// A ticket that is settled when every worker has ended the pass it is in.
     func passed() async {
-        let ticket = state.withLock { state in state.isStopped ? nil : Self.newGrace(&state, counters: mailboxes.map(\.passes)) }
+        let ticket: UInt64? = state.withLock { state in state.isStopped ? nil : Self.newGrace(&state, counters: mailboxes.map(\.passes)) }
+        await passed(ticket)
+    }
+
+    /// The door ends grace periods; one that was over at once has no ticket.
+    private func passed(_ ticket: UInt64?) async {
         guard let ticket else { return }
         doorBell.ring()
         _ = await outcome(ticket)
@@ -264,13 +269,13 @@ extension Control {
     // MARK: Commands
 
     /// Puts a command into a worker's ring; gives it back when the ring is full.
-    func post(_ command: consuming Command, to worker: Int) -> Command? {
+    func post(_ command: consuming Command, to worker: Int, rings: Bool = true) -> Command? {
         let mailbox = mailboxes[worker]
         var slot: Command? = command
         mailbox.producer.withLock { _ in
             if let next = slot.take() { slot = mailbox.commands.push(next) }
         }
-        mailbox.bell.ring()
+        if rings { mailbox.bell.ring() }
         return slot
     }
 

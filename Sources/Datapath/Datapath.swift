@@ -123,8 +123,13 @@ package final class Datapath: Sendable {
 
     /// Sends an IKE message; the non-ESP marker is added when `local` is a port for NAT traversal.
     package func sendIKE(_ octets: [UInt8], from local: Endpoint, to remote: Endpoint) {
-        if !outbox.put(Outbox.Message(octets: octets, local: local, remote: remote)) { return }
+        putIKE(octets, from: local, to: remote)
         bells[bells.count - 1].ring()
+    }
+
+    /// The same, to go out with the next `wakeDoor`.
+    package func putIKE(_ octets: [UInt8], from local: Endpoint, to remote: Endpoint) {
+        _ = outbox.put(Outbox.Message(octets: octets, local: local, remote: remote))
     }
 
     /// Sends a NAT keepalive: one octet 0xFF (RFC 3948 section 2.3).

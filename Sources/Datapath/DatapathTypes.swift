@@ -132,4 +132,6 @@ package enum DatapathEvent: Equatable, Sendable {
     case moved(TunnelID, Endpoint)
     /// A device or socket of a worker (nil: of the door) is gone, for the reason given; it is left alone from here on.
     case failed(worker: Int?, String)
+    /// A worker's socket does less than it did at first, for the reason given; told once for each.
+    case offloadLost(worker: Int, String)
 }

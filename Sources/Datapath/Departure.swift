@@ -21,12 +21,13 @@ extension WorkerCore {
         _ batch: borrowing Batch, _ out: inout Batch, _ replies: inout Batch, _ cursor: inout Cursor, interface: Int?, now: Instant
     ) -> Bool {
         while cursor.entry < batch.count {
-            let entry = batch[cursor.entry]
-            let from = interface ?? Int(truncatingIfNeeded: entry.tag & 0xff)
-            if entry.length > 0 {
+            let from = interface ?? Int(truncatingIfNeeded: batch[cursor.entry].tag & 0xff)
+            if cursor.octet == 0, sad.isCrowded { lookAhead(batch, behind: cursor.entry, interface: from) }
+            if batch[cursor.entry].length > 0 {
                 let octets = unsafe PacketView(batch.octets(cursor.entry))
-                let hops = interface == nil ? UInt8(truncatingIfNeeded: entry.tag >> 32) : 0
-                guard depart(octets, entry.offload, &out, &replies, &cursor, interface: from, hops: hops, now: now) else { return false }
+                let offload = batch[cursor.entry].offload
+                let hops = interface == nil ? UInt8(truncatingIfNeeded: batch[cursor.entry].tag >> 32) : 0
+                guard depart(octets, offload, &out, &replies, &cursor, interface: from, hops: hops, now: now) else { return false }
             }
             let next = cursor.entry + 1
             cursor = Cursor()
@@ -35,9 +36,20 @@ extension WorkerCore {
         return true
     }
 
+    /// Where packets for an inner address go from this worker: a place of the session's.
+    @_noLocks
+    func target(of destination: UInt128, isIPv6: Bool, interface: Int) -> RouteTarget? {
+        guard interface >= 0, interface < interfaces,
+            let target = unsafe routes[interface]._withUnsafeGuaranteedRef({ $0.lookup(destination, isIPv6: isIPv6) })
+        else { return nil }
+        guard let row = target.row else { return target }
+        let worker = index
+        return unsafe spread._withUnsafeGuaranteedRef { $0.target(row: row, worker: worker) }
+    }
+
     /// False when a batch has too little room; the cursor says what was done.
     @_noLocks
-    private mutating func depart(
+    mutating func depart(
         _ octets: PacketView, _ offload: OffloadHeader, _ out: inout Batch, _ replies: inout Batch, _ cursor: inout Cursor, interface: Int,
         hops: UInt8, now: Instant
     ) -> Bool {
@@ -50,13 +62,7 @@ extension WorkerCore {
                 cursor.hasChecksum = true
             }
             let packet = try parse(octets)
-            guard interface >= 0, interface < interfaces,
-                var target = unsafe routes[interface]._withUnsafeGuaranteedRef({ $0.lookup(packet.destination, isIPv6: packet.isIPv6) })
-            else { throw count(.noRoute) }
-            if let row = target.row {
-                let worker = index
-                target = unsafe spread._withUnsafeGuaranteedRef { $0.target(row: row, worker: worker) }
-            }
+            guard let target = target(of: packet.destination, isIPv6: packet.isIPv6, interface: interface) else { throw count(.noRoute) }
             guard target.worker == index else {
                 relay(octets, offload, interface, to: target.worker, hops: hops)
                 return true
@@ -204,8 +210,10 @@ extension WorkerCore {
         let open = departures.place(tunnel)
         if open >= 0, open < out.count {
             let entry = out[open]
-            // A row ends where the TOS octet changes (features.md DP-8)
-            if sealed <= entry.segmentSize, entry.trafficClass == mark, DepartureRuns.hasRoom(entry, sealed) {
+            // A row ends where the TOS octet changes (features.md DP-8), and after a shorter packet, so that a part of it can be counted
+            if sealed <= entry.segmentSize, length <= Self.innerOctets(ofFirst: entry.tag), entry.trafficClass == mark,
+                DepartureRuns.hasRoom(entry.length, inPacketsOf: entry.segmentSize, for: sealed)
+            {
                 let start = entry.start &+ entry.length
                 return Spot(place: open, start: start, inner: start &+ prefix, isNew: false)
             }
@@ -228,10 +236,9 @@ extension WorkerCore {
             throw error
         }
         guard spot.isNew else {
-            let entry = out[spot.place]
-            _ = out.place(spot.place, start: entry.start, length: entry.length &+ total)
-            out[spot.place].tag = entry.tag &+ UInt64(truncatingIfNeeded: length) << 40
-            if total < entry.segmentSize { departures.end(tunnel) }
+            _ = out.place(spot.place, start: out[spot.place].start, length: out[spot.place].length &+ total)
+            out[spot.place].tag &+= UInt64(truncatingIfNeeded: length) << 48
+            if total < out[spot.place].segmentSize || length < Self.innerOctets(ofFirst: out[spot.place].tag) { departures.end(tunnel) }
             return
         }
         _ = out.place(spot.place, start: spot.start, length: total)
@@ -349,26 +356,43 @@ extension WorkerCore {
         batch[place].tag = Self.tag(port: port, tunnel: tunnel, inner: inner)
     }
 
-    static var noTunnel: Int { @_noLocks get { 0xffff_ffff } }
+    static var noTunnel: Int { @_noLocks get { 0x3ff_ffff } }
 
+    /// Port, tunnel, inner octets of the first packet and of all: 6, 26, 16 and 16 bits.
     @_noLocks
     static func tag(port: Int, tunnel: Int, inner: Int) -> UInt64 {
-        UInt64(truncatingIfNeeded: port) | UInt64(truncatingIfNeeded: tunnel) << 8 | UInt64(truncatingIfNeeded: inner) << 40
+        UInt64(truncatingIfNeeded: port) | UInt64(truncatingIfNeeded: tunnel) << 6 | UInt64(truncatingIfNeeded: inner) << 32
+            | UInt64(truncatingIfNeeded: inner) << 48
     }
 
-    /// Counts what a port took of departures, by the entry's tag.
+    /// Inner octets of the first packet of a row; the others have as many, the last fewer perhaps.
+    @_noLocks
+    static func innerOctets(ofFirst tag: UInt64) -> Int { Int(truncatingIfNeeded: tag >> 32 & 0xffff) }
+
+    /// Counts what a port took of departures, by the entry's tag, and what of a row it did not.
     @_noLocks
     package func countSent(_ entry: Batch.Entry) {
-        let tunnel = Int(truncatingIfNeeded: entry.tag >> 8 & 0xffff_ffff)
-        sad.countSent(tunnel: tunnel, packets: entry.packetCount, octets: Int(truncatingIfNeeded: entry.tag >> 40))
+        let tunnel = Int(truncatingIfNeeded: entry.tag >> 6 & 0x3ff_ffff)
+        let unsent = Int(entry.unsent)
+        let packets = entry.packetCount &- unsent
+        if packets > 0 {
+            let octets = unsent == 0 ? Int(truncatingIfNeeded: entry.tag >> 48) : packets &* Self.innerOctets(ofFirst: entry.tag)
+            sad.countSent(tunnel: tunnel, packets: packets, octets: octets)
+        }
+        countLost(unsent, tunnel: tunnel)
     }
 
     /// Counts what no port took.
     @_noLocks
     package func countLost(_ entry: Batch.Entry) {
-        var left = entry.packetCount
+        countLost(entry.packetCount, tunnel: Int(truncatingIfNeeded: entry.tag >> 6 & 0x3ff_ffff))
+    }
+
+    @_noLocks
+    private func countLost(_ packets: Int, tunnel: Int) {
+        var left = packets
         while left > 0 {
-            sad.refuse(.sendFailed, tunnel: Int(truncatingIfNeeded: entry.tag >> 8 & 0xffff_ffff))
+            sad.refuse(.sendFailed, tunnel: tunnel)
             left &-= 1
         }
     }

@@ -18,6 +18,7 @@ struct Opening: ~Copyable, @unchecked Sendable {
         let packet: PacketView
         /// The entry of the received batch.
         let entry: Int
+        let slot: Int
         let lane: Lane
         var state = State.alone
     }
@@ -95,7 +96,7 @@ extension WorkerCore {
                 switch item.state {
                 case .alone:
                     let delivery = try sad.open(
-                        item.packet, from: entry.peer, at: entry.local, trafficClass: entry.trafficClass, now: now)
+                        item.packet, slot: item.slot, from: entry.peer, at: entry.local, trafficClass: entry.trafficClass, now: now)
                     deliver(item.packet, delivery, &arrivals)
                 case .begun(let pending):
                     let delivery = try sad.finish(
@@ -118,7 +119,7 @@ extension WorkerCore {
             let item = opening[index]
             if opening.lanes.takes(item.lane) {
                 do throws(Drop) {
-                    opening.set(.begun(try sad.begin(item.packet, in: &opening.records)), at: index)
+                    opening.set(.begun(try sad.begin(item.packet, slot: item.slot, in: &opening.records)), at: index)
                 } catch {
                     opening.set(.refused, at: index)
                 }

@@ -48,8 +48,8 @@ package struct PortRow<Port: PacketPort & ~Copyable>: ~Copyable, @unchecked Send
         return try unsafe ports[index].send(batch, from: first)
     }
 
-    /// Hands each entry to the port that the low 8 bits of its tag name; entries of length 0 are passed over. `sent` is told of each entry that a
-    /// port took, `lost` of each that it had no room for. Empties the batch.
+    /// Hands each entry to the port that the low 6 bits of its tag name; entries of length 0 are passed over. `sent` is told of each entry that a
+    /// port took, all or but for `unsent` packets, `lost` of each that it had no room for. Empties the batch.
     package mutating func distribute(
         _ batch: inout Batch, sent: (borrowing Batch.Entry) -> Void, lost: (borrowing Batch.Entry) -> Void
     ) throws(SystemError) {
@@ -72,7 +72,7 @@ package struct PortRow<Port: PacketPort & ~Copyable>: ~Copyable, @unchecked Send
             for index in 0..<batch.count {
                 let entry = batch[index]
                 saved[index] = (entry.start, entry.length)
-                if entry.tag & 0xff == UInt64(port) {
+                if entry.tag & 63 == UInt64(port) {
                     if entry.length > 0 { own += 1 }
                 } else {
                     _ = batch.place(index, start: entry.start, length: 0)

@@ -9,9 +9,12 @@ extension Control {
         return state.lastTicket
     }
 
-    static func newGrace(_ state: inout State, counters: [PassCounter]) -> UInt64 {
+    /// Nil where no worker is in a pass: nobody has to wait, and no thread to wake.
+    static func newGrace(_ state: inout State, counters: [PassCounter]) -> UInt64? {
+        var period = GracePeriod(counters)
+        guard !period.isOver() else { return nil }
         let ticket = newTicket(&state)
-        if !state.isStopped { state.graces.append((GracePeriod(counters), ticket, .passed)) }
+        if !state.isStopped { state.graces.append((period, ticket, .passed)) }
         return ticket
     }
 

@@ -7,7 +7,7 @@ package import Wire
 ///     commands of the control plane   -> SAD                                              (between two packets, never within one)
 ///     rings of the other threads      -> as below                                         (what they found and is ours)
 ///     outer port: receive             -> core.admit: SAD, ICV, window, selectors, join    -> inner port: send
-///     inner port: receive             -> core.depart: route, selectors, cut, ip-mtu, seal -> outer port: send
+///     inner port: receive             -> core.depart: route, selectors, cut, ip-mtu, seal -> outer port: send   (by way of the backlog where it is too much)
 ///     notices of the SAD              -> reports to the control plane
 ///
 /// Many packets of one flow or client are one entry at both ports where the kernel can cut and join them. A worker belongs to one thread; `pass` may be called by hand in tests.
@@ -20,6 +20,7 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
     private var fetched: Batch
     private var departures: Batch
     private var replies: Batch
+    private var backlog = Backlog()
     private let mailbox: Mailbox
     private let bells: [Bell]
     private let incomingOuter: [PacketRing]
@@ -28,6 +29,8 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
     private let receiving: Int
     /// Ports that failed and are left alone: bit i an outer, bit 32 + i an inner one.
     private var broken: UInt64 = 0
+    /// Outer ports for which the kernel cuts rows of packets: bit i.
+    private var cutting: UInt64 = 0
 
     /// `bells`: of all threads, the door's last.
     init(
@@ -50,6 +53,7 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
         departures = Batch(capacity: 256, room: 65_535)
         replies = Batch(capacity: batchSize, room: PacketTooBig.longestIPv6)
         for port in 0..<self.inner.count { self.core.setOffloads(self.inner.offloads(port), ofInterface: port) }
+        cutting = cuttingPorts
     }
 
     /// Every port.
@@ -69,14 +73,16 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
         for port in 0..<inner.count where ready & ~broken & (1 << UInt64(32 + port)) != 0 {
             if fromInside(port, now) { more |= 1 << UInt64(32 + port) }
         }
+        if !backlog.isEmpty { departWaiting(now) }
         tell()
+        tellOfOffloads()
         wakeOthers()
         return more
     }
 
     /// Whether there is something to do that no port would wake us for.
     package var hasWork: Bool {
-        !mailbox.commands.isEmpty || incomingOuter.contains { !$0.isEmpty } || incomingInner.contains { !$0.isEmpty }
+        !backlog.isEmpty || !mailbox.commands.isEmpty || incomingOuter.contains { !$0.isEmpty } || incomingInner.contains { !$0.isEmpty }
     }
 
     // MARK: Packets
@@ -102,13 +108,41 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
 
     private mutating func fromInside(_ port: Int, _ now: Instant) -> Bool {
         do throws(SystemError) {
-            let count = try inner.receive(port, into: &fetched)
-            departFetched(interface: port, now)
-            return count == fetched.capacity || fetched.leavesMore
+            var isFull = try fetch(port)
+            // Each flow keeps its order: what comes behind packets that wait, waits
+            guard !backlog.isEmpty || isFull && backlog.isContended(core.hasSeveralFlows(fetched, interface: port), now: now) else {
+                departFetched(interface: port, now)
+                return isFull
+            }
+            core.queue(fetched, in: &backlog, interface: port)
+            var reads = 1
+            while isFull, reads < Backlog.readsAhead {
+                isFull = try fetch(port)
+                core.queue(fetched, in: &backlog, interface: port)
+                reads += 1
+            }
+            return isFull
         } catch {
             fail(1 << UInt64(32 + port), error)
             return false
         }
+    }
+
+    /// Reads from a private interface; whether there may be more.
+    private mutating func fetch(_ port: Int) throws(SystemError) -> Bool {
+        let count = try inner.receive(port, into: &fetched)
+        return count == fetched.capacity || fetched.leavesMore
+    }
+
+    /// What leaves of the backlog before the private interfaces are read again.
+    private mutating func departWaiting(_ now: Instant) {
+        var left = Backlog.turn
+        while !core.depart(&backlog, &departures, &replies, left: &left, now: now) {
+            note(Self.dispatch(&departures, &outer, &core), Self.outerPorts)
+            note(Self.deliver(&replies, &inner, &core), Self.innerPorts)
+        }
+        note(Self.dispatch(&departures, &outer, &core), Self.outerPorts)
+        note(Self.deliver(&replies, &inner, &core), Self.innerPorts)
     }
 
     private mutating func departFetched(interface: Int?, _ now: Instant) {
@@ -154,8 +188,6 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
     /// To the peers. Returns the error of a port that is broken.
     private static func dispatch(_ batch: inout Batch, _ outer: inout PortRow<Outer>, _ core: inout WorkerCore) -> SystemError? {
         guard !batch.isEmpty else { return nil }
-        let refused = refusals(outer)
-        defer { for _ in 0..<(refusals(outer) &- refused) { core.sad.count(.sendFailed) } }
         do throws(SystemError) {
             try outer.distribute(&batch, sent: { core.countSent($0) }, lost: { core.countLost($0) })
             return nil
@@ -227,6 +259,23 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
                 report(.event(notice.kind == .softLimit ? .softLimit(spi) : .hardLimit(spi)))
             }
         }
+    }
+
+    /// Ports may lose an offload in the middle of traffic: their device has gone to one without it.
+    private mutating func tellOfOffloads() {
+        let now = cuttingPorts
+        guard now != cutting, mailbox.reports.room > 0 else { return }
+        let lost = cutting & ~now
+        cutting = now
+        guard lost != 0 else { return }
+        let loss = "the kernel no longer cuts rows of packets (UDP_SEGMENT): each ESP packet is sent on its own"
+        report(.event(.offloadLost(worker: core.index, loss)))
+    }
+
+    private var cuttingPorts: UInt64 {
+        var ports: UInt64 = 0
+        for port in 0..<outer.count where outer.offloads(port).contains(.udp) { ports |= 1 << UInt64(port & 63) }
+        return ports
     }
 
     private mutating func report(_ report: consuming Report) {

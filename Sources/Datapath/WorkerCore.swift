@@ -13,6 +13,8 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
         package var octet = 0
         /// The entry's checksum was finished.
         var hasChecksum = false
+
+        @_noLocks
         package init() {}
     }
 
@@ -40,6 +42,8 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
     private let innerOffloads: UnsafeMutablePointer<SegmentOffloads>
     private var joining = Joining()
     var departures = DepartureRuns()
+    // Of the entries to come: tunnels, then slots
+    let ahead: UnsafeMutablePointer<Int>
     var sealing: Sealing
     var opening: Opening
     /// Threads that found something in a ring this pass and must be woken: bit = number, the door is bit `workers`; up to 65 of them.
@@ -86,6 +90,8 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
         reassembles = ports.reassembles
         unsafe reply = .allocate(byteCount: PacketTooBig.longestIPv6, alignment: 16)
         unsafe scratch = .allocate(byteCount: Self.scratchSize, alignment: 64)
+        unsafe ahead = .allocate(capacity: 2 * Self.aheadCount)
+        unsafe ahead.initialize(repeating: -1, count: 2 * Self.aheadCount)
         unsafe innerOffloads = .allocate(capacity: max(interfaces, 1))
         unsafe innerOffloads.initialize(repeating: [], count: max(interfaces, 1))
     }
@@ -100,6 +106,7 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
         unsafe locals.deallocate()
         unsafe reply.deallocate()
         unsafe scratch.deallocate()
+        unsafe ahead.deallocate()
         unsafe innerOffloads.deallocate()
     }
 
@@ -113,26 +120,34 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
         // A new batch; nothing is left of one that was not gone through
         if cursor.entry == 0, cursor.octet == 0 { opening.removeAll() }
         while cursor.entry < batch.count {
-            let entry = batch[cursor.entry]
+            if cursor.octet == 0, sad.isCrowded { lookAhead(batch, behind: cursor.entry) }
             let whole = unsafe PacketView(batch.octets(cursor.entry))
-            let size = entry.isSegmented ? entry.segmentSize : entry.length
-            while cursor.octet < entry.length {
+            // As a whole it is passed to nobody: it would be copied for that
+            let entry = batch[cursor.entry]
+            let size = entry.isSegmented ? entry.segmentSize : whole.count
+            while cursor.octet < whole.count {
                 // Before it is opened: it cannot be opened again
                 guard !arrivals.isFull, !opening.isFull || openAll(batch, &arrivals, now: now), !arrivals.isFull else {
                     joining.finish(&arrivals)
                     return false
                 }
-                let segment = whole.part(cursor.octet, min(size, entry.length - cursor.octet))
+                let segment = whole.part(cursor.octet, min(size, whole.count - cursor.octet))
                 cursor.octet += size
-                guard isOurs(segment, entry, isRelayed: isRelayed) else { continue }
-                let lane = sad.lane(of: segment)
-                // What comes behind packets that wait waits too: nothing is overtaken
-                if !lane.isNone || !opening.isEmpty {
-                    opening.add(Opening.Item(packet: segment, entry: cursor.entry, lane: lane))
+                guard reassembles || !entry.wasFragmented else {
+                    sad.count(.outerFragment)
                     continue
                 }
+                guard isOurs(segment, batch, cursor.entry, isRelayed: isRelayed) else { continue }
                 do throws(Drop) {
-                    let delivery = try sad.open(segment, from: entry.peer, at: entry.local, trafficClass: entry.trafficClass, now: now)
+                    let slot = try sad.slot(of: segment)
+                    let lane = sad.lane(inSlot: slot)
+                    // What comes behind packets that wait waits too: nothing is overtaken
+                    if !lane.isNone || !opening.isEmpty {
+                        opening.add(Opening.Item(packet: segment, entry: cursor.entry, slot: slot, lane: lane))
+                        continue
+                    }
+                    let delivery = try sad.open(
+                        segment, slot: slot, from: entry.peer, at: entry.local, trafficClass: entry.trafficClass, now: now)
                     deliver(segment, delivery, &arrivals)
                 } catch {
                     // Counted where it was found
@@ -168,11 +183,7 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
 
     /// Whether a datagram is for our SAs; others' go to their thread.
     @_noLocks
-    private mutating func isOurs(_ packet: PacketView, _ entry: Batch.Entry, isRelayed: Bool) -> Bool {
-        guard reassembles || !entry.wasFragmented else {
-            sad.count(.outerFragment)
-            return false
-        }
+    private mutating func isOurs(_ packet: PacketView, _ batch: borrowing Batch, _ entry: Int, isRelayed: Bool) -> Bool {
         if packet.count < 8 {
             sad.count(packet.count == 1 && packet.u8(0) == 0xff ? .keepalive : .notESP)
             return false
@@ -181,15 +192,15 @@ package struct WorkerCore: ~Copyable, @unchecked Sendable {
         let owner = Int(truncatingIfNeeded: spi & 0x3f)
         if spi == 0 {
             // No IKE comes without UDP
-            guard entry.local.port != 0 else {
+            guard batch[entry].local.port != 0 else {
                 sad.count(.notESP)
                 return false
             }
-            handOver(packet, entry, to: workers, isRelayed: isRelayed)
+            handOver(packet, batch[entry], to: workers, isRelayed: isRelayed)
             return false
         }
         guard owner == index else {
-            if owner < workers { handOver(packet, entry, to: owner, isRelayed: isRelayed) } else { sad.count(.unknownSPI) }
+            if owner < workers { handOver(packet, batch[entry], to: owner, isRelayed: isRelayed) } else { sad.count(.unknownSPI) }
             return false
         }
         return true

@@ -55,6 +55,8 @@ package enum Drop: Error, CaseIterable, Sendable {
     // Between threads and ports
     /// The ring to another thread was full.
     case ringFull
+    /// More for the session than its fair part of what leaves, while others have packets too.
+    case queueFull
     /// The port would not take the packet.
     case sendFailed
     /// More packets or octets than a buffer holds.
@@ -94,6 +96,7 @@ package enum Drop: Error, CaseIterable, Sendable {
         case .cipher: "cipher"
         case .misrouted: "misrouted"
         case .ringFull: "ring-full"
+        case .queueFull: "queue-full"
         case .sendFailed: "send-failed"
         case .noRoom: "no-room"
         }

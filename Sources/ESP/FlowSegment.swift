@@ -75,7 +75,7 @@ package struct FlowSegment: Sendable {
     @_noLocks
     package func isFlow(of head: FlowSegment, _ octets: PacketView, _ headOctets: PacketView) -> Bool {
         isIPv6 == head.isIPv6 && isTCP == head.isTCP && octets.u32(ipLength) == headOctets.u32(ipLength)
-            && Self.mayShareFlow(octets, headOctets)
+            && (isIPv6 ? Self.mayShareFlow(octets, headOctets) : octets.u64(12) == headOctets.u64(12))
     }
 
     /// Whether `octets` continues a run of so many packets and payload octets: equal headers but for what counts on.
@@ -86,15 +86,17 @@ package struct FlowSegment: Sendable {
             // Version, traffic class, flow label; next header, hop limit
             guard octets.u32(0) == headOctets.u32(0), octets.u16(6) == headOctets.u16(6) else { return false }
         } else {
-            guard octets.u16(0) == headOctets.u16(0), octets.u16(6) == headOctets.u16(6), octets.u16(8) == headOctets.u16(8) else { return false }
+            // Version and length, TOS; identification apart; flags and offset; then time to live and protocol
+            let (first, headFirst) = (octets.u64(0), headOctets.u64(0))
+            guard (first ^ headFirst) & 0xffff_0000_0000_ffff == 0, octets.u16(8) == headOctets.u16(8) else { return false }
             // The cut packets will count on from the first; with DF it means nothing (RFC 6864 section 4.1)
-            guard octets.u16(6) & 0x4000 != 0 || octets.u16(4) == headOctets.u16(4) &+ UInt16(truncatingIfNeeded: packets) else { return false }
+            let number = UInt16(truncatingIfNeeded: headFirst >> 16) &+ UInt16(truncatingIfNeeded: packets)
+            guard first & 0x4000 != 0 || UInt16(truncatingIfNeeded: first >> 16) == number else { return false }
         }
         guard isTCP else { return true }
         guard sequence == head.sequence &+ UInt32(truncatingIfNeeded: sum) else { return false }
         // Acknowledgement; length, flags, window; urgent pointer; options
-        guard octets.u32(ipLength &+ 8) == headOctets.u32(ipLength &+ 8),
-            octets.u32(ipLength &+ 12) & 0xfff6_ffff == headOctets.u32(ipLength &+ 12) & 0xfff6_ffff,
+        guard (octets.u64(ipLength &+ 8) ^ headOctets.u64(ipLength &+ 8)) & 0xffff_ffff_fff6_ffff == 0,
             octets.u16(ipLength &+ 18) == headOctets.u16(ipLength &+ 18)
         else { return false }
         var at = ipLength &+ 20

@@ -4,11 +4,10 @@ package import GatewayCrypto
 @safe
 package struct InboundSA: ~Copyable, @unchecked Sendable {
     package let spi: UInt32
-    package let suite: ESPSuite
+    private let layout: PacketLayout
     package private(set) var window: ReplayWindow
     private var cipher: RecordCipher
-    // Associated data with an extended sequence number: SPI, high half, low half
-    private let scratch: UnsafeMutableRawPointer
+    package let suite: ESPSuite
 
     /// What `open` found.
     package struct Opened: Equatable, Sendable {
@@ -39,26 +38,33 @@ package struct InboundSA: ~Copyable, @unchecked Sendable {
             suite.protection, encryptionKey: encryptionKey, integrityKey: integrityKey, direction: .open, engine: engine)
         self.spi = spi
         self.suite = suite
+        layout = PacketLayout(suite)
         window = ReplayWindow(size: replayWindow)
-        unsafe scratch = .allocate(byteCount: 16, alignment: 16)
-        unsafe scratch.initializeMemory(as: UInt8.self, repeating: 0, count: 16)
-    }
-
-    deinit {
-        unsafe scratch.deallocate()
     }
 
     /// Opens a packet in place, from its SPI to its ICV. The window is asked before the ICV is verified and moved only afterwards.
     @_noLocks
     package mutating func open(_ packet: PacketView) throws(Drop) -> Opened {
         let sequence = try admit(packet)
-        let parts = parts(of: packet, sequence)
-        let verified =
-            unsafe cipher.open(
-                aad: parts.aad.readOnly, iv: parts.iv.readOnly, text: parts.text.buffer, macTrailer: parts.trailer.readOnly,
-                icv: parts.icv.readOnly)
-        guard verified else { throw .integrity }
+        var extended: ExtendedHeader = (0, 0)
+        guard unsafe open(packet, sequence, room: &extended) else { throw .integrity }
         return try accept(packet, sequence)
+    }
+
+    /// `room` is of an `ExtendedHeader`: a closure over one would count references.
+    @_noLocks
+    private mutating func open(_ packet: PacketView, _ sequence: UInt64, room: UnsafeMutableRawPointer) -> Bool {
+        let parts = unsafe CipherParts(of: packet, layout, sequence, room)
+        return unsafe cipher.open(
+            aad: parts.aad.readOnly, iv: parts.iv.readOnly, text: parts.text.buffer, macTrailer: parts.trailer.readOnly, icv: parts.icv.readOnly)
+    }
+
+    @_noLocks
+    private mutating func open(_ packet: PacketView, _ sequence: UInt64, in batch: inout RecordBatch, room: UnsafeMutableRawPointer) -> Int? {
+        let parts = unsafe CipherParts(of: packet, layout, sequence, room)
+        return unsafe batch.open(
+            &cipher, aad: parts.aad.readOnly, iv: parts.iv.readOnly, text: parts.text.buffer, macTrailer: parts.trailer.readOnly,
+            icv: parts.icv.buffer)
     }
 
     /// Where packets of this SA stand in a batch; none: they gain nothing by one.
@@ -70,11 +76,8 @@ package struct InboundSA: ~Copyable, @unchecked Sendable {
     @_noLocks
     package mutating func begin(_ packet: PacketView, in batch: inout RecordBatch) throws(Drop) -> Pending {
         let sequence = try admit(packet)
-        let parts = parts(of: packet, sequence)
-        let ticket = unsafe batch.open(
-            &cipher, aad: parts.aad.readOnly, iv: parts.iv.readOnly, text: parts.text.buffer, macTrailer: parts.trailer.readOnly,
-            icv: parts.icv.buffer)
-        guard let ticket else { throw .noRoom }
+        var extended: ExtendedHeader = (0, 0)
+        guard let ticket = unsafe open(packet, sequence, in: &batch, room: &extended) else { throw .noRoom }
         return Pending(ticket: ticket, sequence: sequence)
     }
 
@@ -86,14 +89,13 @@ package struct InboundSA: ~Copyable, @unchecked Sendable {
         return try accept(packet, pending.sequence)
     }
 
-    /// The packet's whole sequence number, if its length is possible and the window takes it.
+    /// The packet's whole sequence number, if its length is possible and the window takes it. It changes nothing; but who only reads is given a copy.
     @_noLocks
-    private func admit(_ packet: PacketView) throws(Drop) -> UInt64 {
-        let textLength = packet.count &- suite.prefixLength &- suite.protection.icvLength
-        guard textLength >= 2, suite.protection.blockLength < 2 || textLength % suite.protection.blockLength == 0 else { throw .truncated }
+    private mutating func admit(_ packet: PacketView) throws(Drop) -> UInt64 {
+        guard layout.mayBeText(packet.count &- layout.prefixLength &- layout.icvLength) else { throw .truncated }
         let low = packet.u32(4)
         let sequence: UInt64
-        if suite.extendedSequenceNumbers {
+        if layout.isExtended {
             guard let inferred = SequenceNumber.infer(low: low, highest: window.highest, window: window.size) else { throw .replayed }
             sequence = inferred
         } else {
@@ -106,8 +108,8 @@ package struct InboundSA: ~Copyable, @unchecked Sendable {
     /// Moves the window and looks at the trailer of a packet whose ICV was right.
     @_noLocks
     private mutating func accept(_ packet: PacketView, _ sequence: UInt64) throws(Drop) -> Opened {
-        let prefix = suite.prefixLength
-        let textLength = packet.count &- prefix &- suite.protection.icvLength
+        let prefix = layout.prefixLength
+        let textLength = packet.count &- prefix &- layout.icvLength
         let text = packet.part(prefix, textLength)
         let isNewest = window.record(sequence)
         let nextHeader = text.u8(textLength &- 1)
@@ -122,32 +124,14 @@ package struct InboundSA: ~Copyable, @unchecked Sendable {
         return Opened(nextHeader: nextHeader, offset: prefix, length: length, sequence: sequence, isNewest: isNewest)
     }
 
-    private struct Parts {
-        let aad, iv, text, icv, trailer: PacketView
-    }
+    /// Octets of it that each packet asks for; the rest is for few.
+    static var hotOctets: Int { @_noLocks get { 256 } }
 
-    /// What the cipher is given. Associated data and trailer stand in `scratch` where the sequence number is extended.
+    /// Sends for what it points to.
     @_noLocks
-    private func parts(of packet: PacketView, _ sequence: UInt64) -> Parts {
-        let textLength = packet.count &- suite.prefixLength &- suite.protection.icvLength
-        let scratch = unsafe PacketView(UnsafeMutableRawBufferPointer(start: self.scratch, count: 16))
-        var aad = packet.part(0, ESPSuite.headerLength)
-        var trailer = scratch.part(0, 0)
-        if suite.extendedSequenceNumbers {
-            let high = UInt32(truncatingIfNeeded: sequence >> 32)
-            if suite.protection.isAEAD {
-                scratch.put(packet.u32(0), at: 0)
-                scratch.put(high, at: 4)
-                scratch.put(packet.u32(4), at: 8)
-                aad = scratch.part(0, 12)
-            } else {
-                scratch.put(high, at: 0)
-                trailer = scratch.part(0, 4)
-            }
-        }
-        return Parts(
-            aad: aad, iv: packet.part(ESPSuite.headerLength, suite.protection.ivLength), text: packet.part(suite.prefixLength, textLength),
-            icv: packet.part(suite.prefixLength &+ textLength, suite.protection.icvLength), trailer: trailer)
+    mutating func sendForKeys() {
+        window.sendFor()
+        cipher.sendForKeys()
     }
 
     /// Opens a packet that stands alone and returns its inner octets; for peers in tests and load. Throws `.dummy`, `.nextHeader` too.

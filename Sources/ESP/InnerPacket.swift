@@ -65,12 +65,15 @@ package struct InnerPacket: Sendable {
     @_noLocks
     package init(_ packet: PacketView) throws(Drop) {
         switch packet.u8(0) >> 4 {
-        case 4: self = try InnerPacket(v4: packet)
-        case 6: self = try InnerPacket(v6: packet)
+        case 4: try self.init(v4: packet)
+        case 6: try self.init(v6: packet)
         default: throw .malformed
         }
     }
 
+    // Put in place where they are called: a whole header would be copied twice on its way out
+
+    @inline(__always)
     @_noLocks
     private init(
         isIPv6: Bool, source: UInt128, destination: UInt128, ipProtocol: UInt8, part: Part, headerLength: Int, length: Int,
@@ -105,13 +108,14 @@ package struct InnerPacket: Sendable {
         (sourcePort, destinationPort) = ports
     }
 
+    @inline(__always)
     @_noLocks
     private init(v4 packet: PacketView) throws(Drop) {
         guard packet.count >= 20 else { throw .malformed }
         let headerLength = Int(packet.u8(0) & 0x0f) &* 4
         let length = Int(packet.u16(2))
         guard headerLength >= 20, headerLength <= length, length <= packet.count else { throw .malformed }
-        guard Checksum.of(packet.part(0, headerLength)) == 0 else { throw .malformed }
+        guard Checksum.fold(Checksum.header(packet, length: headerLength)) == UInt16.max else { throw .malformed }
         if headerLength > 20 { try Self.checkOptions(packet.part(20, headerLength &- 20)) }
         let word = packet.u16(6)
         let offset = Int(word & 0x1fff) &* 8

@@ -4,7 +4,7 @@ package import GatewayCrypto
 @safe
 package struct OutboundSA: ~Copyable, @unchecked Sendable {
     package let spi: UInt32
-    package let suite: ESPSuite
+    private let layout: PacketLayout
     /// The last sequence number used; 0 before the first.
     package private(set) var sequence: UInt64
     /// Packets sealed under this key, failures included.
@@ -13,7 +13,7 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
     private let maximumRecords: UInt64
     private var cipher: RecordCipher
     private var vectors: UnpredictableIV?
-    private let scratch: UnsafeMutableRawPointer
+    package let suite: ESPSuite
 
     /// `entropy` seeds the IVs of CBC and is not kept. `startingAfter` is the number before the first one sent, 0 but in tests.
     /// Throws `.unsupported` or `.badLength` as the cipher does.
@@ -39,13 +39,15 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
         self.maximumRecords = min(maximumRecords, 1 << 32)
         lastSequence = suite.extendedSequenceNumbers ? .max : UInt64(UInt32.max)
         sequence = startingAfter
-        unsafe scratch = .allocate(byteCount: 16, alignment: 16)
-        unsafe scratch.initializeMemory(as: UInt8.self, repeating: 0, count: 16)
+        layout = PacketLayout(suite)
     }
 
-    deinit {
-        unsafe scratch.deallocate()
-    }
+    /// Octets that a packet begins before its inner ones.
+    var prefixLength: Int { @_noLocks get { layout.prefixLength } }
+
+    /// Octets of the packet around so many inner ones.
+    @_noLocks
+    func sealedLength(of length: Int) -> Int { layout.sealedLength(of: length) }
 
     /// Whether a further packet may be sealed.
     package var isExhausted: Bool {
@@ -76,16 +78,29 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
     /// The second half of `seal`. False: it must not be sent.
     @_noLocks
     package mutating func seal(_ prepared: Prepared) -> Bool {
-        let parts = parts(of: prepared)
-        return unsafe cipher.seal(
-            aad: parts.aad.readOnly, iv: parts.iv.readOnly, text: parts.text.buffer, macTrailer: parts.trailer.readOnly, icv: parts.icv.buffer)
+        var extended: ExtendedHeader = (0, 0)
+        return unsafe seal(prepared, room: &extended)
     }
 
     /// The same by a batch: the packet is ready to be sent when the batch says so of the ticket, after the flush. Its octets and this SA stay where they
     /// are until then. Nil: the batch takes no more.
     @_noLocks
     package mutating func seal(_ prepared: Prepared, in batch: inout RecordBatch) -> Int? {
-        let parts = parts(of: prepared)
+        var extended: ExtendedHeader = (0, 0)
+        return unsafe seal(prepared, in: &batch, room: &extended)
+    }
+
+    /// `room` is of an `ExtendedHeader`: a closure over one would count references.
+    @_noLocks
+    private mutating func seal(_ prepared: Prepared, room: UnsafeMutableRawPointer) -> Bool {
+        let parts = unsafe CipherParts(of: prepared.packet, layout, prepared.sequence, room)
+        return unsafe cipher.seal(
+            aad: parts.aad.readOnly, iv: parts.iv.readOnly, text: parts.text.buffer, macTrailer: parts.trailer.readOnly, icv: parts.icv.buffer)
+    }
+
+    @_noLocks
+    private mutating func seal(_ prepared: Prepared, in batch: inout RecordBatch, room: UnsafeMutableRawPointer) -> Int? {
+        let parts = unsafe CipherParts(of: prepared.packet, layout, prepared.sequence, room)
         return unsafe batch.seal(
             &cipher, aad: parts.aad.readOnly, iv: parts.iv.readOnly, text: parts.text.buffer, macTrailer: parts.trailer.readOnly,
             icv: parts.icv.buffer)
@@ -94,37 +109,40 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
     /// The first half of `seal`: writes all but ICV and cipher text. Throws as it does, but for `.cipher`, which is an IV that could not be made.
     @_noLocks
     package mutating func prepare(_ buffer: PacketView, offset: Int, length: Int, nextHeader: UInt8) throws(Drop) -> Prepared {
-        let protection = suite.protection
-        let prefix = suite.prefixLength
-        let padLength = suite.padLength(of: length)
+        let prefix = layout.prefixLength
+        let padLength = layout.padLength(of: length)
         let textLength = length &+ padLength &+ 2
-        let total = prefix &+ textLength &+ protection.icvLength
+        let total = prefix &+ textLength &+ layout.icvLength
         guard length >= 0, length <= 0xffff, buffer.holds(offset &- prefix, total) else { throw .noRoom }
         guard !isExhausted else { throw .exhausted }
         // Used up whatever happens next: no number and no IV twice under one key
         sequence &+= 1
         records &+= 1
 
-        let packet = buffer.part(offset &- prefix, total)
-        let low = UInt32(truncatingIfNeeded: sequence)
-        packet.put(spi, at: 0)
-        packet.put(low, at: 4)
-        let text = packet.part(prefix, textLength)
+        // All of `total` lies inside
+        let packet = unsafe buffer.provenPart(offset &- prefix, total)
+        packet.put(UInt64(spi) << 32 | UInt64(UInt32(truncatingIfNeeded: sequence)), at: 0)
+        let trailer = unsafe packet.provenPart(prefix &+ length, padLength &+ 2)
+        if padLength > 0 { Self.pad(trailer, padLength) }
+        trailer.put(UInt16(truncatingIfNeeded: padLength) << 8 | UInt16(nextHeader), at: padLength)
+        guard unsafe writeIV(packet.provenPart(ESPSuite.headerLength, layout.ivLength)) else { throw .cipher }
+        return Prepared(packet: packet, sequence: sequence)
+    }
+
+    /// 1, 2, 3 and so on, RFC 4303 section 2.4.
+    @_noLocks
+    private static func pad(_ trailer: PacketView, _ length: Int) {
         var index = 0
-        while index < padLength {
-            text.put(UInt8(truncatingIfNeeded: index &+ 1), at: length &+ index)
+        while index < length {
+            trailer.put(UInt8(truncatingIfNeeded: index &+ 1), at: index)
             index &+= 1
         }
-        text.put(UInt8(truncatingIfNeeded: padLength), at: textLength &- 2)
-        text.put(nextHeader, at: textLength &- 1)
-        guard writeIV(packet.part(ESPSuite.headerLength, protection.ivLength)) else { throw .cipher }
-        return Prepared(packet: packet, sequence: sequence)
     }
 
     /// AEAD: the sequence number, which counts and never comes twice (threats.md P27, RFC 4106 section 3.1). CBC: unpredictable, RFC 3602 section 3.
     @_noLocks
     private mutating func writeIV(_ iv: PacketView) -> Bool {
-        if suite.protection.isAEAD {
+        if layout.isAEAD {
             if iv.count >= 8 { iv.put(sequence, at: iv.count &- 8) }
             return true
         }
@@ -132,35 +150,12 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
         return vectors?.write(iv) ?? false
     }
 
-    private struct Parts {
-        let aad, iv, text, icv, trailer: PacketView
-    }
+    /// Octets of it that each packet asks for; the rest is for few.
+    static var hotOctets: Int { @_noLocks get { 256 } }
 
-    /// What the cipher is given. Associated data and trailer stand in `scratch` where the sequence number is extended.
+    /// Sends for what it points to.
     @_noLocks
-    private func parts(of prepared: Prepared) -> Parts {
-        let protection = suite.protection
-        let packet = prepared.packet
-        let textLength = packet.count &- suite.prefixLength &- protection.icvLength
-        let scratch = unsafe PacketView(UnsafeMutableRawBufferPointer(start: self.scratch, count: 16))
-        var aad = packet.part(0, ESPSuite.headerLength)
-        var trailer = scratch.part(0, 0)
-        if suite.extendedSequenceNumbers {
-            let high = UInt32(truncatingIfNeeded: prepared.sequence >> 32)
-            if protection.isAEAD {
-                scratch.put(spi, at: 0)
-                scratch.put(high, at: 4)
-                scratch.put(packet.u32(4), at: 8)
-                aad = scratch.part(0, 12)
-            } else {
-                scratch.put(high, at: 0)
-                trailer = scratch.part(0, 4)
-            }
-        }
-        return Parts(
-            aad: aad, iv: packet.part(ESPSuite.headerLength, protection.ivLength), text: packet.part(suite.prefixLength, textLength),
-            icv: packet.part(packet.count &- protection.icvLength, protection.icvLength), trailer: trailer)
-    }
+    mutating func sendForKeys() { cipher.sendForKeys() }
 
     /// Seals an inner packet that stands alone and returns the ESP packet; for peers in tests and load.
     package mutating func seal(_ inner: [UInt8]) throws(Drop) -> [UInt8] {

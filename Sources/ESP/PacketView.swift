@@ -25,6 +25,13 @@ package struct PacketView {
         return unsafe PacketView(base: base + offset, count: length)
     }
 
+    /// The part, not asked whether it lies inside: for what a check of the whole packet's length has shown.
+    @_noLocks
+    @unsafe func provenPart(_ offset: Int, _ length: Int) -> PacketView {
+        guard let base = unsafe base else { return unsafe PacketView(base: nil, count: 0) }
+        return unsafe PacketView(base: base + offset, count: length)
+    }
+
     /// Whether `length` octets from `offset` lie inside.
     @_noLocks
     package func holds(_ offset: Int, _ length: Int) -> Bool {
@@ -64,27 +71,56 @@ package struct PacketView {
         return unsafe base.loadUnaligned(fromByteOffset: offset, as: UInt64.self).bigEndian
     }
 
-    /// The 16-bit words added up as the processor reads them; an odd octet at the end is the first of one. 16 octets a step: the compiler makes vectors
-    /// of it.
+    /// The 16-bit words added up as the processor reads them, modulo 2^16 - 1; an odd octet at the end is the first of one. RFC 1071 section 2: words may
+    /// be wider, where what they carry over is added again. Four sums side by side, so that none waits for another.
     @_noLocks
     package func nativeSum() -> UInt64 {
         guard let base = unsafe base else { return 0 }
-        var (first, second): (UInt64, UInt64) = (0, 0)
+        var (first, second, third, fourth): (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
         var at = 0
-        while at &+ 16 <= count {
-            let low = unsafe base.loadUnaligned(fromByteOffset: at, as: UInt64.self)
-            let high = unsafe base.loadUnaligned(fromByteOffset: at &+ 8, as: UInt64.self)
-            first &+= (low & 0xffff_ffff) &+ (low >> 32)
-            second &+= (high & 0xffff_ffff) &+ (high >> 32)
-            at &+= 16
+        var left = count
+        while left >= 64 {
+            unsafe Self.add(&first, base, at)
+            unsafe Self.add(&second, base, at &+ 8)
+            unsafe Self.add(&third, base, at &+ 16)
+            unsafe Self.add(&fourth, base, at &+ 24)
+            unsafe Self.add(&first, base, at &+ 32)
+            unsafe Self.add(&second, base, at &+ 40)
+            unsafe Self.add(&third, base, at &+ 48)
+            unsafe Self.add(&fourth, base, at &+ 56)
+            at &+= 64
+            left &-= 64
         }
-        while at &+ 2 <= count {
-            first &+= UInt64(unsafe base.loadUnaligned(fromByteOffset: at, as: UInt16.self))
+        while left >= 8 {
+            unsafe Self.add(&first, base, at)
+            at &+= 8
+            left &-= 8
+        }
+        // What is left of a word, behind it zeros
+        var rest: UInt64 = 0
+        if left >= 4 {
+            rest = UInt64(unsafe base.loadUnaligned(fromByteOffset: at, as: UInt32.self))
+            at &+= 4
+            left &-= 4
+        }
+        if left >= 2 {
+            rest &+= UInt64(unsafe base.loadUnaligned(fromByteOffset: at, as: UInt16.self))
             at &+= 2
+            left &-= 2
         }
-        if at < count { first &+= UInt64(UInt16(unsafe base.load(fromByteOffset: at, as: UInt8.self)).littleEndian) }
-        return first &+ second
+        if left > 0 { rest &+= UInt64(UInt16(unsafe base.load(fromByteOffset: at, as: UInt8.self)).littleEndian) }
+        // Half words, so that nothing is carried any more
+        return Self.halves(first) &+ Self.halves(second) &+ Self.halves(third) &+ Self.halves(fourth) &+ rest
     }
+
+    @inline(__always)
+    private static func add(_ sum: inout UInt64, _ base: UnsafeMutableRawPointer, _ offset: Int) {
+        let (partial, carries) = unsafe sum.addingReportingOverflow(base.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+        sum = partial &+ (carries ? 1 : 0)
+    }
+
+    @inline(__always)
+    private static func halves(_ sum: UInt64) -> UInt64 { (sum & 0xffff_ffff) &+ (sum >> 32) }
 
     @_noLocks
     package func put(_ value: UInt8, at offset: Int) {

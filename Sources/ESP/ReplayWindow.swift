@@ -1,17 +1,43 @@
+internal import GatewayCrypto
+
 /// The anti-replay window, RFC 4303 section 3.4.3, as a ring of words (RFC 6479). Checking and recording are apart, since the ICV is verified in
-/// between (threats.md P26).
-package struct ReplayWindow: Sendable {
-    /// Sequence numbers the window spans: 32 to 2048.
-    package let size: Int
+/// between (threats.md P26). It is never copied: the packet path asks it in place.
+@safe
+package struct ReplayWindow: ~Copyable, @unchecked Sendable {
     /// The highest number recorded; 0 before the first.
     package private(set) var highest: UInt64 = 0
-    // 64 words hold 2048 numbers wherever the window stands in its first and last word
-    private var words = InlineArray<64, UInt64>(repeating: 0)
+    /// Which of the newest 64 numbers were recorded, the highest at bit 63; for `ipsec-gwctl sas`.
+    package private(set) var recent: UInt64 = 0
+    /// Sequence numbers the window spans: 32 to 2048.
+    package let size: Int
+    // One less than there are words; as many as the window reaches into wherever it stands in its first and last, a power of two
+    private let mask: UInt64
+    private let words: UnsafeMutablePointer<UInt64>
 
     /// A window of `size` numbers, brought into 32...2048.
     package init(size: Int) {
-        self.size = min(max(size, 32), 2048)
+        self.size = Self.size(size)
+        var count = 2
+        while count * 64 < self.size + 63 { count *= 2 }
+        mask = UInt64(count - 1)
+        unsafe words = .allocate(capacity: count)
+        unsafe words.initialize(repeating: 0, count: count)
     }
+
+    deinit { unsafe words.deallocate() }
+
+    /// What a wish for so many numbers becomes.
+    package static func size(_ wanted: Int) -> Int { min(max(wanted, 32), 2048) }
+
+    /// The word that a number stands in: the mask keeps it within those there are.
+    @_noLocks
+    private func word(_ number: UInt64) -> UnsafeMutablePointer<UInt64> {
+        unsafe words + Int(truncatingIfNeeded: number & mask)
+    }
+
+    /// Sends for the words.
+    @_noLocks
+    func sendFor() { unsafe CacheHint.sendFor(words, octets: Int(truncatingIfNeeded: mask &+ 1) &* 8) }
 
     /// Whether the number is new and not too old. 0 never is.
     @_noLocks
@@ -19,7 +45,7 @@ package struct ReplayWindow: Sendable {
         guard sequence != 0 else { return false }
         guard sequence <= highest else { return true }
         guard highest &- sequence < UInt64(truncatingIfNeeded: size) else { return false }
-        return words[Int(truncatingIfNeeded: sequence >> 6 & 63)] & (1 << (sequence & 63)) == 0
+        return unsafe word(sequence >> 6).pointee & (1 << (sequence & 63)) == 0
     }
 
     /// Records a number that was admitted and whose packet proved authentic. Returns whether it is the newest yet.
@@ -28,26 +54,21 @@ package struct ReplayWindow: Sendable {
         let isNewest = sequence > highest
         if isNewest {
             let last = highest >> 6
-            let steps = min((sequence >> 6) &- last, 64)
+            let steps = min((sequence >> 6) &- last, mask &+ 1)
             var step: UInt64 = 1
             while step <= steps {
-                words[Int(truncatingIfNeeded: (last &+ step) & 63)] = 0
+                unsafe word(last &+ step).pointee = 0
                 step &+= 1
             }
+            let ahead = sequence &- highest
+            recent = (ahead < 64 ? recent >> ahead : 0) | 1 << 63
             highest = sequence
+        } else {
+            let behind = highest &- sequence
+            if behind < 64 { recent |= 1 << (63 &- behind) }
         }
-        words[Int(truncatingIfNeeded: sequence >> 6 & 63)] |= 1 << (sequence & 63)
+        unsafe word(sequence >> 6).pointee |= 1 << (sequence & 63)
         return isNewest
-    }
-
-    /// Which of the newest 64 numbers were recorded, the highest at bit 63; for `ipsec-gwctl sas`.
-    package var recent: UInt64 {
-        @_noLocks get {
-            let bit = highest & 63
-            let current = words[Int(truncatingIfNeeded: highest >> 6 & 63)] << (63 &- bit)
-            guard bit != 63, highest >= 64 else { return current }
-            return current | words[Int(truncatingIfNeeded: (highest >> 6 &- 1) & 63)] >> (bit &+ 1)
-        }
     }
 }
 

@@ -30,6 +30,8 @@ package struct SAD: ~Copyable, @unchecked Sendable {
     let loadCells: UnsafeMutablePointer<CounterBoard.LoadCells>
     let slotCapacity: Int
     let tunnelCapacity: Int
+    // Child SAs there are
+    var pairCount = 0
     // spi 0: the slot is empty and its memory uninitialized
     let spis: UnsafeMutablePointer<UInt32>
     let pairs: UnsafeMutablePointer<SAPair>
@@ -44,6 +46,7 @@ package struct SAD: ~Copyable, @unchecked Sendable {
     package private(set) var noticeCount = 0
     // For packets whose DF bit is cleared, and for outer ones
     private var identification: UInt32
+    private let inPlace = InPlace()
 
     /// A database as large as its board. `forbidden`: the gateways' own addresses. `reservesListenerPorts`: this machine masquerades, so a client's
     /// packet from port 500 or 4500 to an address out there could take our own port over.
@@ -88,7 +91,14 @@ package struct SAD: ~Copyable, @unchecked Sendable {
     package mutating func open(
         _ packet: PacketView, from peer: Endpoint, at local: Endpoint, trafficClass: UInt8, now: Instant
     ) throws(Drop) -> Delivery {
-        let slot = try slot(of: packet)
+        try open(packet, slot: slot(of: packet), from: peer, at: local, trafficClass: trafficClass, now: now)
+    }
+
+    /// The same where the slot is known already: `slot(of:)` gave it for this packet.
+    @_noLocks
+    package mutating func open(
+        _ packet: PacketView, slot: Int, from peer: Endpoint, at local: Endpoint, trafficClass: UInt8, now: Instant
+    ) throws(Drop) -> Delivery {
         do throws(Drop) {
             try mayOpen(slot)
             let opened = try unsafe pairs[slot].inbound.open(packet)
@@ -101,7 +111,7 @@ package struct SAD: ~Copyable, @unchecked Sendable {
 
     /// The slot of the SA that a packet names. A refusal is counted.
     @_noLocks
-    func slot(of packet: PacketView) throws(Drop) -> Int {
+    package func slot(of packet: PacketView) throws(Drop) -> Int {
         let spi = packet.u32(0)
         let slot = Int(truncatingIfNeeded: spi >> 6 & 0x3_ffff)
         guard packet.count >= 8, slot < slotCapacity, spi != 0, unsafe spis[slot] == spi else {

@@ -10,19 +10,13 @@ extension SAD {
         let pending: InboundSA.Pending
     }
 
-    /// Where the SA that a packet names stands in a batch; none for an unknown one.
+    /// Where the SA in a slot that `slot(of:)` gave stands in a batch.
     @_noLocks
-    package func lane(of packet: PacketView) -> Lane {
-        let spi = packet.u32(0)
-        let slot = Int(truncatingIfNeeded: spi >> 6 & 0x3_ffff)
-        guard spi != 0, slot < slotCapacity, unsafe spis[slot] == spi else { return Lane.none }
-        return unsafe pairs[slot].inbound.lane
-    }
+    package func lane(inSlot slot: Int) -> Lane { unsafe pairs[slot].inbound.lane }
 
-    /// Gives a packet to the batch. It, and the Child SA, stay where they are until the flush. A refusal is counted here.
+    /// Gives a packet to the batch; `slot(of:)` gave the slot for it. The packet, and the Child SA, stay where they are until the flush. A refusal is counted here.
     @_noLocks
-    package mutating func begin(_ packet: PacketView, in batch: inout RecordBatch) throws(Drop) -> Opening {
-        let slot = try slot(of: packet)
+    package mutating func begin(_ packet: PacketView, slot: Int, in batch: inout RecordBatch) throws(Drop) -> Opening {
         do throws(Drop) {
             try mayOpen(slot)
             let pending = try unsafe pairs[slot].inbound.begin(packet, in: &batch)

@@ -34,6 +34,7 @@ extension SAD {
         unsafe saCells[slot].reset()
         unsafe (pairs + slot).initialize(to: pair)
         unsafe spis[slot] = spi
+        pairCount += 1
         // Nothing to wait for when what it replaces has gone already; or is another worker's, from which the routes lead here when it is time
         let old = unsafe pairs[slot].supersedes
         if old != 0, !holds(spi: old, in: tunnel) { unsafe pairs[slot].isOutboundReady = true }
@@ -51,6 +52,7 @@ extension SAD {
         let slot = spi.slot
         guard slot < slotCapacity, unsafe spis[slot] == spi.rawValue else { return nil }
         unsafe spis[slot] = 0
+        pairCount -= 1
         let pair = unsafe (pairs + slot).move()
         unsafe tunnels[pair.tunnel].remove(child: slot)
         let children = unsafe tunnels[pair.tunnel].childCount

@@ -157,11 +157,11 @@ extension SAD {
 
     /// Octets of the ESP packet around so many inner ones.
     @_noLocks
-    package func sealedLength(slot: Int, inner length: Int) -> Int { unsafe pairs[slot].outbound.suite.sealedLength(of: length) }
+    package func sealedLength(slot: Int, inner length: Int) -> Int { unsafe pairs[slot].outbound.sealedLength(of: length) }
 
     /// Octets that a sealed packet begins before its inner octets.
     @_noLocks
-    package func prefixLength(slot: Int) -> Int { unsafe pairs[slot].outbound.suite.prefixLength }
+    package func prefixLength(slot: Int) -> Int { unsafe pairs[slot].outbound.prefixLength }
 
     /// How the outer packet of so many inner octets is cut; nil: it leaves whole (features.md DP-5).
     @_noLocks
@@ -170,7 +170,7 @@ extension SAD {
         let limit = outerLimit(tunnel)
         guard limit > 0 else { return nil }
         let peer = unsafe tunnels[tunnel].peer
-        let sealed = unsafe pairs[slot].outbound.suite.sealedLength(of: length)
+        let sealed = unsafe pairs[slot].outbound.sealedLength(of: length)
         return OuterFragmentation(payload: sealed &+ (peer.port == 0 ? 0 : 8), isIPv6: peer.address.isIPv6, mtu: limit)
     }
 

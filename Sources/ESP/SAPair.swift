@@ -2,15 +2,9 @@ package import GatewayCrypto
 
 /// A Child SA as the datapath holds it: both directions, its selectors, and what has been told of it.
 package struct SAPair: ~Copyable, Sendable {
-    package var inbound: InboundSA
-    package var outbound: OutboundSA
-    package let selectors: Selectors
-    let table: SelectorTable
-    package let lifetimes: SALifetimes
+    // What each packet asks for stands together, and first: few lines of the core's cache
     /// The tunnel's place on this worker.
     package let tunnel: Int
-    /// The inbound SPI of the Child SA that this one replaces; 0: none.
-    package let supersedes: UInt32
     /// Whether traffic to the client takes this one. A successor waits for the peer's first packet (RFC 7296 section 2.8).
     package internal(set) var isOutboundReady: Bool
     /// Nothing waits for the peer's first packet, or no longer.
@@ -22,6 +16,17 @@ package struct SAPair: ~Copyable, Sendable {
     var octetsIn: UInt64 = 0
     var packetsIn: UInt64 = 0
     var octetsOut: UInt64 = 0
+    let table: SelectorTable
+    package let lifetimes: SALifetimes
+    package var inbound: InboundSA
+    package var outbound: OutboundSA
+    package let selectors: Selectors
+    /// The inbound SPI of the Child SA that this one replaces; 0: none.
+    package let supersedes: UInt32
+
+    /// Octets that stand before `inbound`, and where `outbound` begins, give or take what alignment adds.
+    static var commonOctets: Int { @_noLocks get { 136 } }
+    static var outboundOffset: Int { @_noLocks get { commonOctets &+ MemoryLayout<InboundSA>.stride } }
 
     package init(
         inbound: consuming InboundSA, outbound: consuming OutboundSA, selectors: Selectors, lifetimes: SALifetimes, tunnel: Int,

@@ -1,10 +1,13 @@
-/// Gives out the SPIs of one worker. A slot that was given back rests at the end of the line, and never comes back with the tag it had.
+/// Gives out the SPIs of one worker. A slot that was given back rests at the end of the line, and never comes back with the tag it had; those that have
+/// rested come before new ones, so that clients that come and go do not use up the worker's memory.
 package struct SPIAllocator: Sendable {
     package let worker: Int
     /// Slots in all.
     package let capacity: Int
     /// SPIs given out and not given back.
     package private(set) var inUse = 0
+    /// Slots that are at rest while there are new ones.
+    private static let resting = 512
     private var unused = 0
     private var rested: [UInt32] = []
     private var head = 0
@@ -20,7 +23,7 @@ package struct SPIAllocator: Sendable {
     /// The next SPI, or nil when all slots are taken. `random` gives the tag its value.
     package mutating func allocate(random: UInt8) -> LocalSPI? {
         let slot: Int
-        if unused < capacity {
+        if unused < capacity, rested.count - head < Self.resting {
             slot = unused
             unused += 1
             tags.append(0)

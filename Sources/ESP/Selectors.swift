@@ -1,3 +1,4 @@
+internal import GatewayCrypto
 package import Wire
 
 /// What one Child SA may carry, as negotiated (RFC 7296 section 2.9): pairs of a local and a remote entry. Local is our side, remote the client's.
@@ -55,6 +56,10 @@ struct SelectorTable: ~Copyable, @unchecked Sendable {
     }
 
     enum Side { case local, remote }
+
+    /// Sends for the first of them: more than a few are rare.
+    @_noLocks
+    func sendFor() { unsafe CacheHint.sendFor(entries, octets: min(count, 4) &* MemoryLayout<Selectors.Entry>.stride) }
 
     /// Whether a packet from the client passes.
     @_noLocks

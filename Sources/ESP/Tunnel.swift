@@ -25,6 +25,8 @@ package struct Tunnel: ~Copyable, @unchecked Sendable {
     // SAD slots, oldest first
     private var children = InlineArray<16, Int>(repeating: 0)
     package private(set) var childCount = 0
+    // The last of them, which nearly every packet takes; of the row a copy would be made
+    private(set) var newestChild = -1
 
     package init(
         interface: Int, generation: UInt32, settings: TunnelSettings, sources: [AddressRange], peer: Endpoint, local: Endpoint
@@ -64,13 +66,14 @@ package struct Tunnel: ~Copyable, @unchecked Sendable {
     @_noLocks
     func child(_ index: Int) -> Int {
         guard index >= 0, index < childCount else { return -1 }
-        return children[index]
+        return index == childCount &- 1 ? newestChild : children[index]
     }
 
     mutating func add(child slot: Int) -> Bool {
         guard childCount < Self.maximumChildSAs else { return false }
         children[childCount] = slot
         childCount += 1
+        newestChild = slot
         return true
     }
 
@@ -78,6 +81,7 @@ package struct Tunnel: ~Copyable, @unchecked Sendable {
         guard let place = (0..<childCount).first(where: { children[$0] == slot }) else { return }
         for index in place..<childCount - 1 { children[index] = children[index + 1] }
         childCount -= 1
+        newestChild = childCount > 0 ? children[childCount - 1] : -1
     }
 
     @_noLocks

@@ -69,7 +69,7 @@ package final class Gateway: Service {
         if !plan.radius.isEmpty || plan.dynamicAuthorization != nil { try Startup.loadDictionary() }
         let lock = try Startup.lock(configuration.management.stateDirectory)
         let store = try Startup.open { () throws(StateStoreError) in
-            try StateStore(directory: configuration.management.stateDirectory, spool: plan.spool)
+            try StateStore(directory: configuration.management.stateDirectory, spool: plan.spool, now: { MonotonicClock.now })
         }
         let addresses = Addresses(store: store, logger: logger)
         do throws(StateStoreError) {
@@ -303,6 +303,8 @@ package final class Gateway: Service {
                 logger.critical("\(place) lost a device or a socket: \(reason)", metadata: ["event": "datapath-failed"])
                 failure.withLock { $0 = $0 ?? StartupError("\(place) lost a device or a socket: \(reason)") }
                 stopping.trigger()
+            case .offloadLost(let worker, let loss):
+                logger.notice("worker \(worker): \(loss)", metadata: ["event": "offload-missing"])
             case .softLimit(let spi):
                 guard let session = await parts.sessions.owner(of: spi.rawValue) else { continue }
                 await parts.engines[session.sa.shard].feed(.childAging(spi: spi.rawValue), to: session.sa.id)

@@ -1,3 +1,5 @@
+internal import Wire
+
 /// Records of many ciphers, sealed and opened together: what the multi-buffer engine is quick at. One thread's; nothing is allocated, locked or counted
 /// per record.
 ///
@@ -14,6 +16,7 @@
     // For each slot: tag, ICV that came, nonce, associated data
     private let scratch: UnsafeMutableRawPointer
     private let jobs: MultiBufferJobs
+    private let inPlace = InPlace()
 
     private enum State { case waiting, succeeded, failed }
 
@@ -70,7 +73,7 @@
             settle(ticket, false)
             return ticket
         }
-        if unsafe !submit(cipher, ticket, aad, iv, macTrailer) {
+        if unsafe !submit(&cipher, ticket, aad, iv, macTrailer) {
             unsafe settle(ticket, cipher.seal(aad: aad, iv: iv, text: text, macTrailer: macTrailer, icv: icv))
         }
         return ticket
@@ -87,7 +90,7 @@
             settle(ticket, false)
             return ticket
         }
-        if unsafe !submit(cipher, ticket, aad, iv, macTrailer) {
+        if unsafe !submit(&cipher, ticket, aad, iv, macTrailer) {
             unsafe settle(ticket, cipher.open(aad: aad, iv: iv, text: text, macTrailer: macTrailer, icv: UnsafeRawBufferPointer(icv)))
         }
         return ticket
@@ -134,7 +137,7 @@
 
     /// Gives a record to the library if it is one for it and lies as it wants it: as ESP packets do.
     private mutating func submit(
-        _ cipher: borrowing RecordCipher, _ ticket: Int, _ aad: UnsafeRawBufferPointer, _ iv: UnsafeRawBufferPointer,
+        _ cipher: inout RecordCipher, _ ticket: Int, _ aad: UnsafeRawBufferPointer, _ iv: UnsafeRawBufferPointer,
         _ trailer: UnsafeRawBufferPointer
     ) -> Bool {
         guard let keys = cipher.fast, !keys.lane.isNone, let text = unsafe slots[ticket].text.baseAddress,

@@ -6,19 +6,25 @@ package struct RecordCipher: ~Copyable, Sendable {
     /// What a key is for; never both (threats.md P27).
     package enum Direction: Hashable, Sendable { case seal, open }
 
-    package let suite: ProtectionSuite
+    // What each record asks for stands first: few lines of the core's cache
     package let direction: Direction
     private let mode: CipherRow.Mode
+    private let isFast: Bool
+    private let isAEAD: Bool
+    private let ivLength: Int
+    private let icvLength: Int
+    private let saltLength: Int
+    /// Where records of this cipher stand in a batch; none: they gain nothing by one.
+    package let lane: Lane
     /// The multi-buffer engine's; OpenSSL's contexts are there where it does not work alone.
     let fast: MultiBufferKeys?
-    private let isFast: Bool
-    private let block: MultiBufferBlock
     /// Nil where nothing is enciphered.
     private var cipher: CipherContext?
     private var mac: MAC?
     /// Salt | room for the IV.
     private let nonce: SecretOctets
-    private let saltLength: Int
+    package let suite: ProtectionSuite
+    private let block: MultiBufferBlock
 
     /// Throws `.badLength` unless both keys have the suite's lengths, `.unsupported` when this machine has no such engine, else `.library`.
     package init(
@@ -45,8 +51,13 @@ package struct RecordCipher: ~Copyable, Sendable {
         mode = row.mode
         self.cipher = cipher
         self.mac = mac
-        self.nonce = nonce
         saltLength = row.saltLength
+        isAEAD = suite.isAEAD
+        ivLength = suite.ivLength
+        icvLength = suite.icvLength
+        lane = keys?.lane ?? Lane.none
+        unsafe keys?.setSalt(UnsafeRawBufferPointer(start: nonce.base, count: row.saltLength))
+        self.nonce = nonce
     }
 
     private static func cipher(_ row: CipherRow?, key: borrowing SecretOctets, seals: Bool) throws(CryptoError) -> CipherContext? {
@@ -64,10 +75,9 @@ package struct RecordCipher: ~Copyable, Sendable {
         aad: UnsafeRawBufferPointer, iv: UnsafeRawBufferPointer, text: UnsafeMutableRawBufferPointer,
         macTrailer: UnsafeRawBufferPointer, icv: UnsafeMutableRawBufferPointer
     ) -> Bool {
-        guard direction == .seal, unsafe fits(iv, text, macTrailer, icvCount: icv.count), unsafe restart(iv) else {
-            return false
-        }
-        if isFast { return unsafe fast?.seal(nonce: nonce.base, aad: aad, iv: iv, text: text, icv: icv) == true }
+        guard direction == .seal, unsafe fits(iv, text, macTrailer, icvCount: icv.count) else { return false }
+        if isFast { return unsafe fast?.seal(saltLength, aad: aad, iv: iv, text: text, icv: icv) == true }
+        guard unsafe restart(iv) else { return false }
         switch mode {
         case .aead:
             return unsafe cipher?.authenticate(aad) == true && cipher?.transform(text) == true && cipher?.finish() == true
@@ -87,10 +97,9 @@ package struct RecordCipher: ~Copyable, Sendable {
         aad: UnsafeRawBufferPointer, iv: UnsafeRawBufferPointer, text: UnsafeMutableRawBufferPointer,
         macTrailer: UnsafeRawBufferPointer, icv: UnsafeRawBufferPointer
     ) -> Bool {
-        guard direction == .open, unsafe fits(iv, text, macTrailer, icvCount: icv.count), unsafe restart(iv) else {
-            return false
-        }
-        if isFast { return unsafe fast?.open(nonce: nonce.base, aad: aad, iv: iv, text: text, icv: icv) == true }
+        guard direction == .open, unsafe fits(iv, text, macTrailer, icvCount: icv.count) else { return false }
+        if isFast { return unsafe fast?.open(saltLength, aad: aad, iv: iv, text: text, icv: icv) == true }
+        guard unsafe restart(iv) else { return false }
         switch mode {
         case .aead:
             let valid =
@@ -113,17 +122,17 @@ package struct RecordCipher: ~Copyable, Sendable {
         _ iv: UnsafeRawBufferPointer, _ text: UnsafeMutableRawBufferPointer, _ macTrailer: UnsafeRawBufferPointer,
         icvCount: Int
     ) -> Bool {
-        guard iv.count == suite.ivLength, icvCount == suite.icvLength else { return false }
+        guard iv.count == ivLength, icvCount == icvLength else { return false }
         // An AEAD has no MAC for a trailer to go into: a caller that passes one would believe it authenticated.
-        if suite.isAEAD { return macTrailer.count == 0 }
+        if isAEAD { return macTrailer.count == 0 }
         return text.count > 0 && text.count % suite.blockLength == 0
     }
 
     private mutating func restart(_ iv: UnsafeRawBufferPointer) -> Bool {
-        guard suite.ivLength > 0 else { return true }
-        let room = unsafe UnsafeMutableRawBufferPointer(start: nonce.base + saltLength, count: suite.ivLength)
+        guard ivLength > 0 else { return true }
+        let room = unsafe UnsafeMutableRawBufferPointer(start: nonce.base + saltLength, count: ivLength)
         guard unsafe LibCrypto.copyPrefix(iv, into: room) else { return false }
-        return unsafe isFast || cipher?.restart(UnsafeRawBufferPointer(start: nonce.base, count: saltLength + suite.ivLength)) == true
+        return unsafe cipher?.restart(UnsafeRawBufferPointer(start: nonce.base, count: saltLength + ivLength)) == true
     }
 
     /// Who does its records; with cipher and MAC those that stand in a batch.
@@ -131,8 +140,9 @@ package struct RecordCipher: ~Copyable, Sendable {
 
     // MARK: For batches
 
-    /// Where records of this cipher stand in a batch; none: they gain nothing by one.
-    package var lane: Lane { @_noLocks get { fast?.lane ?? Lane.none } }
+    /// Sends for the keys of the multi-buffer engine; where OpenSSL's stand only OpenSSL knows.
+    @_noLocks package mutating func sendForKeys() { fast?.sendFor() }
+
     var seals: Bool { @_noLocks get { direction == .seal } }
 
     /// Salt | IV; the caller saw to the IV's length and to room for 16 octets.

@@ -25,6 +25,8 @@ package struct Batch: ~Copyable, @unchecked Sendable {
         package var wasFragmented = false
         /// What the kernel left to us, or we leave to it (TUN devices only).
         package var offload = OffloadHeader()
+        /// Packets at the end of it that the port did not take, where it took others or says why: set by ports that send.
+        package fileprivate(set) var unsent: UInt16 = 0
         /// For whoever works on the batch: a worker's mark between two passes. Ports set it to 0 and never read it.
         package var tag: UInt64
 
@@ -61,6 +63,8 @@ package struct Batch: ~Copyable, @unchecked Sendable {
     private let entries: UnsafeMutablePointer<Entry>
     private let region: UnsafeMutableRawPointer
 
+    private let inPlace = InPlace()
+
     /// The endpoint of an entry that was given none; sending to it is refused by the kernel.
     private let nowhere = Endpoint(IPAddress(v4: 0), port: 0)
 
@@ -87,15 +91,16 @@ package struct Batch: ~Copyable, @unchecked Sendable {
     package var isFull: Bool { @_noLocks get { count == capacity } }
     package var isEmpty: Bool { @_noLocks get { count == 0 } }
 
-    /// The entry at `index`, which must be below `count` (a programming error otherwise). Its bounds change through `place` only.
+    /// The entry at `index`, which must be below `count` (a programming error otherwise), in place: asking for one field copies that alone. Its bounds
+    /// change through `place` only.
     package subscript(index: Int) -> Entry {
-        @_noLocks get {
+        @_noLocks unsafeAddress {
             precondition(index >= 0 && index < count, "no such entry in the batch")
-            return unsafe entries[index]
+            return unsafe UnsafePointer(entries + index)
         }
-        @_noLocks set {
+        @_noLocks unsafeMutableAddress {
             precondition(index >= 0 && index < count, "no such entry in the batch")
-            unsafe entries[index] = newValue
+            return unsafe entries + index
         }
     }
 
@@ -122,6 +127,13 @@ package struct Batch: ~Copyable, @unchecked Sendable {
         unsafe entries[index].start = start
         unsafe entries[index].length = length
         return true
+    }
+
+    /// Says that a port did not take the last `packets` of an entry. Sending only borrows a batch: nothing of what is sent changes.
+    @_noLocks
+    package borrowing func leave(_ index: Int, unsent packets: Int) {
+        precondition(index >= 0 && index < count, "no such entry in the batch")
+        unsafe entries[index].unsent = UInt16(truncatingIfNeeded: packets)
     }
 
     /// Takes the next free slot for content of `length` octets behind the headroom; nil when none is left or the content would not fit.

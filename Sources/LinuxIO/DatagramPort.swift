@@ -11,13 +11,23 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
     let socket: FileDescriptor
     private let kind: Kind
     private let messages: MessageVector
-    /// Slot of each message of the call under way.
-    private var slots: [Int]
+    /// What each message of the call under way is.
+    private var pieces: [Piece]
     private let wantsControl: Bool
     /// Whether the kernel cuts entries of many segments (`UDP_SEGMENT`); we do otherwise.
     private var segments: Bool
+    let joins: Bool
     /// Octets of a message, on average of the last call that brought any.
     private var typical = 0
+
+    /// An entry, or a part of one that we cut.
+    private struct Piece {
+        var entry = 0
+        /// Octets of the entry before it.
+        var offset = 0
+        /// Whether the kernel is to cut it.
+        var isRow = false
+    }
 
     /// What lies before the content of a received datagram, and how messages about the socket call it.
     enum Kind: Sendable {
@@ -32,14 +42,18 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
         case wholePackets
     }
 
-    init(_ socket: consuming FileDescriptor, _ kind: Kind, local: Endpoint, packetsPerCall: Int, wantsControl: Bool, segments: Bool = false) {
+    init(
+        _ socket: consuming FileDescriptor, _ kind: Kind, local: Endpoint, packetsPerCall: Int, wantsControl: Bool, segments: Bool = false,
+        joins: Bool = false
+    ) {
         self.local = local
         self.kind = kind
         self.socket = socket
         messages = MessageVector(count: packetsPerCall)
-        slots = [Int](repeating: 0, count: messages.count)
+        pieces = [Piece](repeating: Piece(), count: messages.count)
         self.wantsControl = wantsControl
         self.segments = segments
+        self.joins = joins
     }
 
     package var offloads: SegmentOffloads { segments ? .udp : [] }
@@ -133,7 +147,7 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
                 let length = entry.isSegmented && !segments ? min(entry.segmentSize, entry.length - offset) : entry.length
                 unsafe messages.prepareSend(
                     filled, UnsafeMutableRawBufferPointer(rebasing: batch.octets(next)[offset..<offset + length]), entry, hasPort: hasPorts)
-                slots[filled] = next
+                pieces[filled] = Piece(entry: next, offset: offset, isRow: entry.isSegmented && length > entry.segmentSize)
                 filled += 1
                 offset += length
             }
@@ -148,27 +162,41 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
                 }
                 let number = sent == 0 ? EAGAIN : errno
                 if number == EINTR { continue }
-                if number == EAGAIN { return slots[done] }
-                if segments, batch[slots[done]].isSegmented, Self.isAboutSegments(number) {
+                let piece = pieces[done]
+                let index = piece.entry
+                // Packets of the entry that have left
+                var gone = piece.offset / max(batch[index].segmentSize, 1)
+                var isFull = number == EAGAIN
+                if piece.isRow, Self.isAboutSegments(number) {
                     // Longer than the link, or a device that cannot: the same packets one by one
                     if number != EINVAL, number != EMSGSIZE { segments = false }
-                    guard try sendSegments(batch, slots[done], message: done) else { return slots[done] }
-                    done += 1
-                    continue
+                    (gone, isFull) = try sendSegments(batch, index, message: done)
+                } else if !isFull {
+                    if Self.isFatal(number) { throw SystemError(number, call: "sendmmsg", subject: subject) }
+                    refuse(batch[index].packetCount - gone, number)
                 }
-                if Self.isFatal(number) { throw SystemError(number, call: "sendmmsg", subject: subject) }
-                counters.refused += 1
-                counters.lastRefusal = number
-                done += 1
+                // An entry of which nothing has left, for want of room, can be sent again as it is
+                if isFull, gone == 0 { return index }
+                let left = batch[index].packetCount - gone
+                if left > 0 { batch.leave(index, unsent: left) }
+                if isFull { return index + 1 }
+                // What we cut of the same entry behind it is dealt with as well
+                repeat { done += 1 } while done < filled && pieces[done].entry == index
+                if next == index { (next, offset) = (index + 1, 0) }
             }
         }
         return batch.count
     }
 
-    /// Sends an entry's segments one by one; false when the kernel has no room.
-    private mutating func sendSegments(_ batch: borrowing Batch, _ index: Int, message: Int) throws(SystemError) -> Bool {
+    private mutating func refuse(_ packets: Int, _ number: Int32) {
+        counters.refused += UInt64(packets)
+        counters.lastRefusal = number
+    }
+
+    /// Sends an entry's segments one by one. How many have left, the others not because the kernel has no room, or refuses them.
+    private mutating func sendSegments(_ batch: borrowing Batch, _ index: Int, message: Int) throws(SystemError) -> (gone: Int, isFull: Bool) {
         let entry = batch[index]
-        var offset = 0
+        var (offset, gone) = (0, 0)
         while offset < entry.length {
             let length = min(entry.segmentSize, entry.length - offset)
             unsafe messages.prepareSend(
@@ -176,19 +204,18 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
             let sent = unsafe sendmmsg(socket.rawValue, messages.headers + message, 1, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
             let number = sent == 0 ? EAGAIN : errno
             if sent < 0, number == EINTR { continue }
-            if sent > 0 {
-                counters.sent += 1
-            } else if number == EAGAIN {
-                return false
-            } else if Self.isFatal(number) {
-                throw SystemError(number, call: "sendmmsg", subject: subject)
-            } else {
-                counters.refused += 1
-                counters.lastRefusal = number
+            guard sent > 0 else {
+                if number == EAGAIN { return (gone, true) }
+                if Self.isFatal(number) { throw SystemError(number, call: "sendmmsg", subject: subject) }
+                // The others are as long
+                refuse(entry.packetCount - gone, number)
+                return (gone, false)
             }
+            counters.sent += 1
+            gone += 1
             offset += length
         }
-        return true
+        return (gone, false)
     }
 
     /// What the kernel says when it will not cut an entry.

@@ -15,7 +15,8 @@ package protocol PacketPort: ~Copyable {
 
     /// Sends the entries from `first` on, passing over those of length 0. Returns the index of the first entry not dealt with:
     /// `batch.count` when all are, less when the port has no room now (wait until it is writable, or drop them).
-    /// A packet that the kernel refuses is counted in `counters.refused` and passed over. Throws when the port itself is broken.
+    /// A packet that the kernel refuses is counted in `counters.refused` and passed over; what of an entry was not sent is its `unsent`, which also tells
+    /// of the entry that there was room for in part. Throws when the port itself is broken.
     mutating func send(_ batch: borrowing Batch, from first: Int) throws(SystemError) -> Int
 }
 

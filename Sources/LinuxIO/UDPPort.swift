@@ -15,11 +15,13 @@ package struct UDPPort: ~Copyable, PacketPort, Sendable {
     init(_ socket: consuming FileDescriptor, _ local: Endpoint, _ options: UDPOptions) {
         // before the socket is given away; 0 changes nothing
         let canSegment = (try? UDPSocket.set(socket.rawValue, Int32(IPPROTO_UDP), UDP_SEGMENT, 0, "UDP_SEGMENT", "UDP \(local)")) != nil
+        let joins =
+            options.coalesces && (try? UDPSocket.set(socket.rawValue, Int32(IPPROTO_UDP), UDP_GRO, 1, "UDP_GRO", "UDP \(local)")) != nil
         let bound = UDPSocket.local(socket.rawValue) ?? local
         port = DatagramPort(
             socket, .udp, local: bound, packetsPerCall: options.packetsPerCall,
-            wantsControl: options.receivesTrafficClass || options.receivesFragmentSize || options.coalesces,
-            segments: options.segments && canSegment)
+            wantsControl: options.receivesTrafficClass || options.receivesFragmentSize || joins,
+            segments: options.segments && canSegment, joins: joins)
     }
 
     /// The address and port it is bound to; the `local` of received entries.
@@ -27,6 +29,8 @@ package struct UDPPort: ~Copyable, PacketPort, Sendable {
     package var counters: PortCounters { port.counters }
     package var descriptor: Int32 { port.descriptor }
     package var offloads: SegmentOffloads { port.offloads }
+    /// Whether the kernel joins equal datagrams that come in (`UDP_GRO`).
+    package var joins: Bool { port.joins }
 
     package mutating func receive(into batch: inout Batch) throws(SystemError) -> Int { try port.receive(into: &batch) }
 

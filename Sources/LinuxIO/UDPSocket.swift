@@ -29,7 +29,7 @@ package struct UDPOptions: Sendable, Equatable {
     package var receivesTrafficClass = false
     /// Whether entries tell that the kernel put them together from IP fragments (features.md DP-6).
     package var receivesFragmentSize = false
-    /// `UDP_GRO`: equal datagrams of one peer arrive as one entry with a `segmentSize`. The batch's room must then be 65,535.
+    /// `UDP_GRO`: equal datagrams of one peer arrive as one entry with a `segmentSize`, where the kernel can. The batch's room must then be 65,535.
     package var coalesces = false
     /// `UDP_SEGMENT`: the kernel cuts entries of many segments; false, or where it cannot: we do.
     package var segments = true
@@ -56,7 +56,6 @@ enum UDPSocket {
         let number = socket.rawValue
         if local.address.family == .ipv6 { try set(number, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1, "IPV6_V6ONLY", subject) }
         try prepare(number, local.address.family, options, subject)
-        if options.coalesces { try set(number, Int32(IPPROTO_UDP), UDP_GRO, 1, "UDP_GRO", subject) }
         if shared { try set(number, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT", subject) }
         try bind(number, to: local)
         return socket

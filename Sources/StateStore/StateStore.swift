@@ -1,4 +1,5 @@
 import GRDB
+package import Wire
 
 /// One thing to remember.
 package enum StateChange: Hashable, Sendable {
@@ -18,12 +19,13 @@ package enum StateChange: Hashable, Sendable {
 
 /// What survives the daemon and the machine: SQLite in the state directory. A change is on the disk when `commit` returns.
 ///
-/// Group commit: a change waits up to `window` for others, and while one transaction is being written for its end; all that have come by
-/// then share the next. So a thousand logins at once cost a few waits for the disk, and one login costs one.
+/// Group commit: a change that comes soon after a transaction waits up to `window` for others, and while one transaction is being written for its
+/// end; all that have come by then share the next. So a thousand logins at once cost a few waits for the disk, and one login costs one. What may be
+/// forgotten (`note`) goes along with the next transaction.
 package actor StateStore {
     private struct Waiting {
         let changes: [StateChange]
-        let answer: CheckedContinuation<Result<CommitOutcome, StateStoreError>, Never>
+        let answer: @Sendable (Result<CommitOutcome, StateStoreError>) -> Void
     }
 
     private let database: DatabaseQueue
@@ -31,6 +33,9 @@ package actor StateStore {
     private var waiting: [Waiting] = []
     private var waitingChanges = 0
     private var isWriting = false
+    private var isNoting = false
+    private let now: (@Sendable () -> Instant)?
+    private var lastWritten: Instant?
     private var isClosed = false
     private var idle: [CheckedContinuation<Void, Never>] = []
     package nonisolated let path: String
@@ -49,15 +54,22 @@ package actor StateStore {
     package static let fileName = "state.sqlite"
     /// Changes that wait at most (threats.md, rule 7).
     package static let maximumWaiting = 65_536
+    /// How long a note waits for a transaction that it can go along with.
+    package static let notePatience = Duration.seconds(1)
+    /// A transaction as recent as this one lets the next wait for company.
+    private static let busy = Duration.milliseconds(5)
     /// Changes in one transaction at most, so that none makes all others wait.
     private static let maximumBatch = 4096
 
     /// Opens the store in a directory, which is created (mode 0700) if only it is missing; brings an older schema up to date. Blocks; for the start.
-    /// The file grows to `maximumSize` octets at most (nil: leases and twice the spool); then it is full as a disk is.
+    /// The file grows to `maximumSize` octets at most (nil: leases and twice the spool); then it is full as a disk is. `now`: without it every change
+    /// waits for company.
     package init(
-        directory: String, window: Duration = .milliseconds(2), maximumSize: Int? = nil, spool settings: SpoolSettings = SpoolSettings()
+        directory: String, window: Duration = .milliseconds(2), maximumSize: Int? = nil, spool settings: SpoolSettings = SpoolSettings(),
+        now: (@Sendable () -> Instant)? = nil
     ) throws(StateStoreError) {
         self.window = min(window, .milliseconds(10))
+        self.now = now
         path = directory + "/" + Self.fileName
         let size = maximumSize ?? (4 << 30) + 2 * min(settings.maximumSize, 1 << 42)
         let database = try Self.open(directory: directory, path: path, maximumSize: size)
@@ -71,14 +83,40 @@ package actor StateStore {
         guard !changes.isEmpty else { return CommitOutcome() }
         guard !isClosed else { throw .closed }
         guard waitingChanges + changes.count <= Self.maximumWaiting else { throw .overloaded }
-        let result = await withCheckedContinuation { answer in
-            waiting.append(Waiting(changes: changes, answer: answer))
-            waitingChanges += changes.count
-            guard !isWriting else { return }
-            isWriting = true
-            Task { await self.writeAll() }
+        let result = await withCheckedContinuation { continuation in
+            add(Waiting(changes: changes) { continuation.resume(returning: $0) })
+            begin()
         }
         return try result.get()
+    }
+
+    /// Writes changes with the next transaction, or within `notePatience`: what a crash may undo without harm. In the order of the calls, commits
+    /// among them.
+    package func note(_ changes: [StateChange], failed: @escaping @Sendable (StateStoreError) -> Void) {
+        guard !changes.isEmpty else { return }
+        guard !isClosed else { return failed(.closed) }
+        guard waitingChanges + changes.count <= Self.maximumWaiting else { return failed(.overloaded) }
+        add(Waiting(changes: changes) { if case .failure(let error) = $0 { failed(error) } })
+        guard !isWriting, !isNoting else { return }
+        isNoting = true
+        Task { await self.writeNotes() }
+    }
+
+    private func add(_ changes: Waiting) {
+        waiting.append(changes)
+        waitingChanges += changes.changes.count
+    }
+
+    private func begin() {
+        guard !isWriting else { return }
+        isWriting = true
+        Task { await self.writeAll() }
+    }
+
+    private func writeNotes() async {
+        try? await Task.sleep(for: Self.notePatience)
+        isNoting = false
+        if !waiting.isEmpty { begin() }
     }
 
     /// Other limits of the spool; the level if they change it.
@@ -122,6 +160,7 @@ package actor StateStore {
     /// Writes what waits, then closes the file; later commits are refused.
     package func close() async throws(StateStoreError) {
         isClosed = true
+        if !waiting.isEmpty { begin() }
         if isWriting { await withCheckedContinuation { idle.append($0) } }
         do {
             try database.close()
@@ -130,8 +169,14 @@ package actor StateStore {
         }
     }
 
+    /// Whether others will come soon; without a clock it is taken so.
+    private var isBusy: Bool {
+        guard let now else { return true }
+        return lastWritten.map { now() - $0 < Self.busy } ?? false
+    }
+
     private func writeAll() async {
-        try? await Task.sleep(for: window)
+        if isBusy { try? await Task.sleep(for: window) }
         while !waiting.isEmpty {
             let batch = takeBatch()
             // What removes rows must not fail with what adds them: on a full disk each commit stands for itself.
@@ -139,6 +184,7 @@ package actor StateStore {
                 for one in batch where batch.count > 1 { _ = await writeTogether([one], isLast: true) }
             }
         }
+        lastWritten = now?()
         isWriting = false
         for one in idle { one.resume() }
         idle = []
@@ -152,10 +198,10 @@ package actor StateStore {
         switch result {
         case .success(let outcomes):
             statistics.changes += batch.reduce(0) { $0 + $1.changes.count }
-            for (one, outcome) in zip(batch, outcomes) { one.answer.resume(returning: .success(outcome)) }
+            for (one, outcome) in zip(batch, outcomes) { one.answer(.success(outcome)) }
         case .failure(let error):
             statistics.failures += 1
-            for one in batch { one.answer.resume(returning: .failure(error)) }
+            for one in batch { one.answer(.failure(error)) }
         }
         return result.map { _ in }
     }

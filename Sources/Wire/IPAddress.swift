@@ -27,6 +27,12 @@ package struct IPAddress: Hashable, Sendable {
         self.init(family: .ipv4, value: UInt128(value))
     }
 
+    /// An address from 4 or 16 octets, else nil. Where they are an array no generic code runs.
+    package init?(octets: [UInt8]) {
+        guard let family: AddressFamily = octets.count == 4 ? .ipv4 : octets.count == 16 ? .ipv6 : nil else { return nil }
+        self.init(family: family, value: octets.reduce(0) { $0 << 8 | UInt128($1) })
+    }
+
     /// An address from 4 or 16 octets, else nil.
     package init?(octets: some Collection<UInt8>) {
         switch octets.count {

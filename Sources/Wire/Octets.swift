@@ -1,4 +1,5 @@
 /// Why octets could not be read; nothing here says anything about the peer beyond the octets themselves.
+@usableFromInline
 package enum WireError: Error, Equatable, Sendable {
     /// Fewer octets left than the field needs.
     case truncated
@@ -14,6 +15,7 @@ package enum WireError: Error, Equatable, Sendable {
 
 extension RawSpan {
     /// Takes a big-endian integer off the front; throws `.truncated`.
+    @inlinable
     package mutating func next<T: FixedWidthInteger & BitwiseCopyable>(
         _: T.Type = T.self
     ) throws(WireError) -> T {
@@ -24,6 +26,7 @@ extension RawSpan {
     }
 
     /// Takes `count` octets off the front; throws `.truncated`.
+    @inlinable
     package mutating func octets(_ count: Int) throws(WireError) -> [UInt8] {
         guard count >= 0, byteCount >= count else { throw .truncated }
         defer { self = extracting(droppingFirst: count) }
@@ -37,12 +40,14 @@ extension RawSpan {
     }
 
     /// Drops `count` octets off the front; throws `.truncated`.
+    @inlinable
     package mutating func skip(_ count: Int) throws(WireError) {
         guard count >= 0, byteCount >= count else { throw .truncated }
         self = extracting(droppingFirst: count)
     }
 
     /// Hands the first `count` octets to `body`, which must use them up (else `.trailingOctets`), and steps behind them.
+    @inlinable
     package mutating func nested<Result, Failure: Error>(
         _ count: Int, _ body: (inout RawSpan) throws(Failure) -> Result,
         orElse failure: (WireError) -> Failure
@@ -56,6 +61,7 @@ extension RawSpan {
     }
 
     /// The same for bodies that throw `WireError`.
+    @inlinable
     package mutating func nested<Result>(
         _ count: Int, _ body: (inout RawSpan) throws(WireError) -> Result
     ) throws(WireError) -> Result {
@@ -63,6 +69,7 @@ extension RawSpan {
     }
 
     /// The octets as an array of their own.
+    @inlinable
     package func copied() -> [UInt8] {
         guard byteCount > 0 else { return [] }
         return unsafe withUnsafeBytes { unsafe [UInt8]($0) }
@@ -76,10 +83,9 @@ extension RawSpan {
 
 extension [UInt8] {
     /// Appends an integer, most significant octet first.
+    @inlinable
     package mutating func append<T: FixedWidthInteger>(bigEndian value: T) {
-        for shift in stride(from: T.bitWidth - 8, through: 0, by: -8) {
-            append(UInt8(truncatingIfNeeded: value >> T(shift)))
-        }
+        unsafe Swift.withUnsafeBytes(of: value.bigEndian) { unsafe append(contentsOf: $0) }
     }
 
     /// Overwrites a 16-bit field that was appended before its value was known; does nothing outside the array.

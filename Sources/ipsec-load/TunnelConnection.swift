@@ -96,7 +96,7 @@ struct TunnelConnection: ~Copyable {
         case .event(.softLimit(let spi)), .event(.hardLimit(let spi)):
             if warrior.childSA?.inboundSPI == spi.rawValue { warrior.rekeyChild(at: now, into: &outputs) }
         case .event(.failed(_, let reason)): leave(because: reason, at: now)
-        case .event(.moved): break
+        case .event(.moved), .event(.offloadLost): break
         case .tick:
             if StopSignal.isRaised, !ending.isStopping {
                 ending.stop()

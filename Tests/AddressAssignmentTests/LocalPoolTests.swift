@@ -51,6 +51,27 @@ struct LocalPoolTests {
         }
     }
 
+    /// Who comes again to its own address waits for no disk; whoever gets somebody else's does, and so does one whose record never got there.
+    @Test func ADDR4_onlyANewOwnerMustBeOnTheDiskFirst() throws {
+        var pool = LocalPool(try settings("10.20.1.0", "10.20.1.0"))
+        var now = Instant(nanoseconds: 1)
+        var session: UInt64 = 0
+        func comesAndGoes(_ identity: String, isStored: Bool = true) throws -> Bool {
+            session += 1
+            var outputs: [AddressOutput] = []
+            let request = LeaseRequest(identity: identity, wanted: nil, family: .ipv4, session: LeaseSession(session))
+            pool.handle(.request(RequestID(session), request), at: now, into: &outputs)
+            let waits = outputs.contains { if case .store = $0 { true } else { false } }
+            let lease = try #require(outputs.compactMap { if case .granted(_, let lease) = $0 { lease } else { nil } }.first)
+            if isStored { pool.handle(.stored(lease), at: now, into: &outputs) }
+            pool.handle(.release(lease), at: now, into: &outputs)
+            now = now + .seconds(31)
+            return waits
+        }
+        let waits = [try comesAndGoes("alice", isStored: false)] + (try ["alice", "alice", "bob", "bob", "alice"].map { try comesAndGoes($0) })
+        #expect(waits == [true, true, false, true, false, true])
+    }
+
     @Test func threat_P30_quarantineKeepsAReturnedAddressFromOthers() throws {
         var pool = AddressSourceContract(LocalPool(try settings("10.20.1.0", "10.20.1.0")))
         pool.release(try pool.request("alice").get())

@@ -28,8 +28,8 @@ struct CoreRig: ~Copyable {
 
     /// A session for each suite.
     init(_ suites: [ESPSuite], engine: CryptoEngine, lifetimes: SALifetimes = SALifetimes()) throws {
-        let board = CounterBoard(tunnelCapacity: 8, saCapacity: 32)
-        let routes = InnerRoutes(capacity: 64, seed: 1)
+        let board = CounterBoard(tunnelCapacity: max(8, suites.count), saCapacity: max(32, suites.count))
+        let routes = InnerRoutes(capacity: 64 + 2 * suites.count, seed: 1)
         let ports = OuterPorts(locals: [Rig.gateway, Rig.gateway6])
         var core = WorkerCore(
             index: 0, sad: SAD(worker: 0, board: board, forbidden: []), rings: RingMemory(workers: 1, ringSize: 1 << 14), routes: [routes],

@@ -95,6 +95,7 @@ struct MemoryPort: PacketPort, ~Copyable {
             let entry = batch[index]
             if wire.isDown.withLock({ $0 }) {
                 counters.refused += UInt64(entry.packetCount)
+                batch.leave(index, unsent: entry.packetCount)
                 continue
             }
             wire.send(
@@ -111,6 +112,8 @@ struct MemoryPort: PacketPort, ~Copyable {
 struct FaultyPort<Inner: PacketPort & ~Copyable>: PacketPort, ~Copyable {
     final class Plan: Sendable {
         let roomPerSend = Mutex(Int.max)
+        /// Packets of the first entry without room that have some, if it is a row.
+        let roomInRow = Mutex(0)
         let isBroken = Mutex(false)
     }
 
@@ -119,6 +122,7 @@ struct FaultyPort<Inner: PacketPort & ~Copyable>: PacketPort, ~Copyable {
 
     var descriptor: Int32 { inner.descriptor }
     var counters: PortCounters { inner.counters }
+    var offloads: SegmentOffloads { inner.offloads }
 
     mutating func receive(into batch: inout Batch) throws(SystemError) -> Int {
         if plan.isBroken.withLock({ $0 }) { throw SystemError(19, call: "read", subject: "a port that the test broke") }
@@ -129,14 +133,19 @@ struct FaultyPort<Inner: PacketPort & ~Copyable>: PacketPort, ~Copyable {
         let room = plan.roomPerSend.withLock { $0 }
         guard room < batch.count - first else { return try inner.send(batch, from: first) }
         // The rest finds no room: sent one by one up to there
-        var part = Batch(capacity: max(room, 1), room: 65_535)
-        for index in first..<first + room {
+        var part = Batch(capacity: room + 1, room: 65_535)
+        for index in first...first + room {
             let entry = batch[index]
-            if let place = part.append(copying: UnsafeRawBufferPointer(batch.octets(index)), to: entry.peer, from: entry.local) {
-                part[place].segmentSize = entry.segmentSize
+            let packets = index < first + room ? entry.packetCount : min(plan.roomInRow.withLock { $0 }, entry.packetCount)
+            let octets = UnsafeRawBufferPointer(batch.octets(index)).prefix(entry.isSegmented ? packets * entry.segmentSize : entry.length)
+            guard packets > 0, let place = part.append(copying: UnsafeRawBufferPointer(rebasing: octets), to: entry.peer, from: entry.local) else {
+                continue
             }
+            part[place].segmentSize = entry.segmentSize
+            if packets < entry.packetCount { batch.leave(index, unsent: entry.packetCount - packets) }
         }
-        if room > 0 { _ = try inner.send(part, from: 0) }
-        return first + room
+        guard !part.isEmpty else { return first }
+        _ = try inner.send(part, from: 0)
+        return first + part.count
     }
 }

@@ -82,7 +82,7 @@ final class Rig: Sendable {
         whole4 = (0..<workers).map { _ in MemoryWire() }
         whole6 = (0..<workers).map { _ in MemoryWire() }
         inner = (0..<workers).map { _ in MemoryWire() }
-        for wire in inner { wire.offloads = offloads }
+        for wire in inner + outer { wire.offloads = offloads }
         faults = (0..<workers).map { _ in FaultyPort<MemoryPort>.Plan() }
         threads = Mutex([])
         let rings = RingMemory(workers: workers, ringSize: ringSize)

@@ -54,6 +54,38 @@ import Wire
         #expect(counters.octetsOut == UInt64(opened.reduce(0) { $0 + $1.count }))
     }
 
+    /// Issue "Bad input", RAD-8: a row of which some packets found room. Those are accounted for to the octet, the others are losses.
+    @Test(arguments: [1, 30, 55]) func threat_theSocketFillsInTheMiddleOfARow(room: Int) async throws {
+        let rig = try Rig(workers: 1, offloads: .all)
+        defer { rig.stop() }
+        let (id, _) = try await rig.session("10.99.0.10", worker: 0)
+        rig.faults[0].roomPerSend.withLock { $0 = 1 }
+        rig.faults[0].roomInRow.withLock { $0 = room }
+        // 120 packets: a row of 64, and one of 56 whose last is shorter
+        let payload = FlowShape.payload(59_700)
+        rig.inner[0].put(FlowShape().superPacket(payload, size: 500))
+        let isCounted = await rig.wait { rig.outer[0].sentCount == 64 + room && rig.drops(.sendFailed) == UInt64(56 - room) }
+        #expect(isCounted)
+        var client = try Rig.clientIn()
+        let opened = try rig.outer[0].take().map { try client.open($0.octets) }
+        #expect(opened == Array(FlowShape().packets(payload, size: 500)[..<(64 + room)]))
+        let counters = try #require(rig.control.counters(tunnel: id))
+        #expect(counters.packetsOut == UInt64(64 + room) && counters.drops == UInt64(56 - room))
+        #expect(counters.octetsOut == UInt64(opened.reduce(0) { $0 + $1.count }))
+    }
+
+    /// RAD-8: what the kernel refuses is nobody's traffic.
+    @Test func whatThePortRefusesIsNotAccountedFor() async throws {
+        let rig = try Rig(workers: 1, offloads: .all)
+        defer { rig.stop() }
+        let (id, _) = try await rig.session("10.99.0.10", worker: 0)
+        rig.outer[0].isDown.withLock { $0 = true }
+        rig.inner[0].put(FlowShape().superPacket(FlowShape.payload(5000), size: 500))
+        let isCounted = await rig.wait { rig.drops(.sendFailed) == 10 }
+        let counters = try #require(rig.control.counters(tunnel: id))
+        #expect(isCounted && counters.packetsOut == 0 && counters.octetsOut == 0 && counters.drops == 10)
+    }
+
     /// Issue "Bad input": packets without payload go their way; of a jumbogram, whose length field says 0 (RFC 2675), nothing but that length is believed.
     @Test(arguments: FlowShape.all) func threat_emptyPayloadsAndJumbograms(shape: FlowShape) async throws {
         let rig = try Rig(workers: 1, offloads: .all)

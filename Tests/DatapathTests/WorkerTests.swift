@@ -194,6 +194,26 @@ import Wire
         #expect(isIn)
     }
 
+    /// Issue "falls back by itself, and says so once": a device that no longer cuts rows of packets, in the middle of traffic.
+    @Test func anOffloadThatIsLostIsToldOnce() async throws {
+        let rig = try Rig(workers: 1, offloads: .all)
+        defer { rig.stop() }
+        rig.outer[0].offloads = []
+        var events = rig.control.events.makeAsyncIterator()
+        let event = await events.next()
+        guard case .offloadLost(worker: 0, let loss)? = event else {
+            Issue.record("\(String(describing: event))")
+            return
+        }
+        #expect(loss.contains("UDP_SEGMENT"))
+        // The next event is another one's: the loss is not told again
+        rig.faults[0].isBroken.withLock { $0 = true }
+        guard case .failed(worker: 0, _)? = await events.next() else {
+            Issue.record("told twice")
+            return
+        }
+    }
+
     @Test func threat_P35_theMoveIsTold() async throws {
         let rig = try Rig(workers: 2)
         defer { rig.stop() }

@@ -32,4 +32,20 @@ import Testing
         }
         #expect(allocator.inUse == 4)
     }
+
+    @Test("sessions that come and go use slots again, each after a rest (threats.md rule 7: memory stays flat)")
+    func slotsAreUsedAgain() throws {
+        var allocator = SPIAllocator(worker: 0, capacity: 65_536)
+        let standing = (0..<100).compactMap { _ in allocator.allocate(random: 1)?.slot }
+        var last: [Int: Int] = [:]
+        for turn in 0..<20_000 {
+            let allocated = allocator.allocate(random: 9)
+            let spi = try #require(allocated)
+            #expect(!standing.contains(spi.slot) && spi.slot < 100 + 513)
+            if let before = last[spi.slot] { #expect(turn - before > 500) }
+            last[spi.slot] = turn
+            allocator.release(spi)
+        }
+        #expect(allocator.inUse == 100)
+    }
 }

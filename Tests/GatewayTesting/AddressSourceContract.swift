@@ -9,6 +9,8 @@ package struct AddressSourceContract<Source: AddressSource> {
     package private(set) var source: Source
     /// Whom each address belongs to.
     package private(set) var owners: [IPAddress: Lease] = [:]
+    /// Whom each address belongs to as far as somebody waited for the disk: what a crash at the worst moment leaves.
+    private var durable: [IPAddress: String] = [:]
     /// What the disk holds after all outputs were carried out.
     package private(set) var disk: [IPAddress: LeaseRecord] = [:]
     package private(set) var armed: Instant?
@@ -25,6 +27,7 @@ package struct AddressSourceContract<Source: AddressSource> {
     package init(_ source: Source, disk: [IPAddress: LeaseRecord], outputs: [AddressOutput], at now: Instant) {
         self.init(source, at: now)
         self.disk = disk
+        durable = disk.mapValues(\.identity)
         for output in outputs { carryOut(output) }
     }
 
@@ -100,6 +103,7 @@ package struct AddressSourceContract<Source: AddressSource> {
             }
         }
         if answer == nil { violations.append("a question without an answer") }
+        if case .success(let lease) = answer { _ = feed(.stored(lease)) }
         return answer ?? .failure(.notLeased)
     }
 
@@ -112,10 +116,16 @@ package struct AddressSourceContract<Source: AddressSource> {
 
     private mutating func carryOut(_ output: AddressOutput) {
         switch output {
-        case .store(let record): disk[record.address] = record
+        case .store(let record):
+            disk[record.address] = record
+            durable[record.address] = record.identity
+        case .note(let record):
+            if durable[record.address] != record.identity { violations.append("\(record.address) noted, and a crash would lose whose it is") }
+            disk[record.address] = record
         case .forget(let record):
             if owners[record.address] != nil { violations.append("\(record.address) forgotten while in use") }
             disk[record.address] = nil
+            durable[record.address] = nil
         case .arm(let instant): armed = instant
         case .granted, .refused: break
         }

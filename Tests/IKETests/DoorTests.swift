@@ -254,6 +254,21 @@ struct DoorTests {
         expectSound(pair)
     }
 
+    @Test(
+        "under attack the reduced time is the client's: what we do ourselves, in however long a queue, takes nothing of it (P3)",
+        arguments: PairGateway.Held.withoutEAP)
+    func threat_P3_ourOwnTime(_ held: PairGateway.Held) throws {
+        let pair = try Pair(profile: Self.limits(threshold: 0))
+        pair.gateway.holds = [held]
+        pair.start()
+        pair.run(for: .seconds(10))
+        #expect(pair.lastEntry?.ended == [])
+        pair.release(held)
+        pair.settle()
+        #expect(pair.client.isEstablished)
+        expectSound(pair)
+    }
+
     @Test("the shared secret is not computed before the client comes back (P3)")
     func threat_P3_noKeysBeforeIKEAuth() throws {
         let pair = try Pair()

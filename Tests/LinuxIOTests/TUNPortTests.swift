@@ -225,6 +225,19 @@ func udpPacket(from source: Endpoint, to destination: Endpoint, _ payload: [UInt
         }
     }
 
+    /// programs.md: the offloads that `ipsec-gw version` lists are those that a device and a socket then have.
+    @Test func theKernelIsAskedForItsOffloads() throws {
+        let namespace = try freshNamespace()
+        try namespace.visit { () throws(SystemError) in
+            let offloads = KernelOffloads()
+            #expect(offloads.device == (try TUNDevice("tun-test", queues: 2, offloads: .all).offloads))
+            #expect(offloads.device?.contains([.header, .tcp]) == true)
+            #expect(offloads.cutsDatagrams && offloads.joinsDatagrams)
+            let link = try Netlink.here { netlink throws(SystemError) in try netlink.link(named: "gwask\(getpid())")?.index }
+            #expect(link == nil, "what was asked by is gone")
+        }
+    }
+
     @Test func aForeignDeviceIsNotJoined() throws {
         let namespace = try freshNamespace()
         try namespace.visit { () throws(SystemError) in

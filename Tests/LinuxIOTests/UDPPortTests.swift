@@ -185,6 +185,54 @@ import Wire
         }
     }
 
+    /// RAD-8: a socket that is full in the middle of a row, which nobody answers for at the link layer, so that its packets stay where they are. What has
+    /// left is known to the packet: where we cut the row ourselves, and where the kernel would not cut that many.
+    @Test(arguments: [true, false])
+    func aRowThatFillsTheSocket(asksTheKernel: Bool) throws {
+        let wire = try Wire2()
+        try wire.left.visit { () throws(SystemError) in
+            var options = UDPOptions()
+            options.segments = asksTheKernel
+            options.sendBuffer = 20_000
+            var sender = try UDPPort(Endpoint(IPAddress(v4: 0xc000_0201), port: 0), options: options)
+            var batch = Batch(capacity: 4, room: 65_535)
+            for _ in 0..<2 {
+                if let index = batch.append(length: 30_000) {
+                    batch[index].peer = Endpoint(IPAddress(v4: 0xc000_024d), port: 9)
+                    batch[index].segmentSize = 100
+                }
+            }
+            let done = try sender.send(batch)
+            let gone = Int(sender.counters.sent)
+            #expect(done == 1 && gone > 0 && gone < 300, "\(gone) of 300")
+            #expect(batch[0].unsent == 300 - gone && batch[1].unsent == 0)
+            // Nothing has left of the second: it may be sent again as it is, and as much of it leaves as there is room for by then
+            let again = try sender.send(batch, from: 1)
+            let more = Int(sender.counters.sent) - gone
+            #expect(again == (more > 0 ? 2 : 1) && batch[1].unsent == (more > 0 ? 300 - more : 0) && sender.counters.refused == 0)
+        }
+    }
+
+    /// Packets longer than the link, with DF: the first says what becomes of the others.
+    @Test func aRowThatIsTooLongForTheLink() throws {
+        let wire = try Wire2()
+        try wire.left.visit { () throws(SystemError) in
+            var options = UDPOptions()
+            options.pathMTU = .probe
+            var sender = try UDPPort(Endpoint(IPAddress(v4: 0xc000_0201), port: 0), options: options)
+            var batch = Batch(capacity: 4, room: 65_535)
+            for size in [1600, 1000] {
+                if let index = batch.append(length: 16_000) {
+                    batch[index].peer = Endpoint(IPAddress(v4: 0xc000_0202), port: 9)
+                    batch[index].segmentSize = size
+                }
+            }
+            let done = try sender.send(batch)
+            #expect(done == 2 && batch[0].unsent == 10 && batch[1].unsent == 0)
+            #expect(sender.counters.refused == 10 && sender.counters.sent == 1 && sender.counters.lastRefusal == EMSGSIZE)
+        }
+    }
+
     /// Joined datagrams of 50,000 octets: the port learns how long they are, leaves off when it has read what a cache holds, and says so.
     @Test(arguments: AddressFamily.allCases)
     func aReadLeavesOffBeforeTheCacheIsFull(family: AddressFamily) throws {

@@ -55,6 +55,37 @@ struct StateStoreTests {
         try await store.close()
     }
 
+    @Test func note_goesAlongWithTheNextCommitAndKeepsItsPlace() async throws {
+        let directory = try Directory()
+        let store = try StateStore(directory: directory.path)
+        await store.note([.write(row(1)), .write(row(2))]) { Issue.record("\($0)") }
+        await store.note([.remove(row(2))]) { Issue.record("\($0)") }
+        try await store.commit([.write(row(1, isLive: false)), .write(row(3))])
+        #expect(try store.leaseRows() == [row(1, isLive: false), row(3)])
+        #expect(await store.statistics.changes == 5)
+        try await store.close()
+    }
+
+    @Test func note_aloneIsWrittenInTimeAndAtTheEnd() async throws {
+        let directory = try Directory()
+        let store = try StateStore(directory: directory.path)
+        await store.note([.write(row(1))]) { Issue.record("\($0)") }
+        let begin = ContinuousClock.now
+        while await store.statistics.changes < 1, ContinuousClock.now - begin < .seconds(60) { try await Task.sleep(for: .milliseconds(10)) }
+        #expect(try store.leaseRows() == [row(1)])
+        await store.note([.write(row(2))]) { Issue.record("\($0)") }
+        try await store.close()
+        let again = try StateStore(directory: directory.path)
+        #expect(try again.leaseRows() == [row(1), row(2)])
+        try await again.close()
+        await confirmation { refused in
+            await again.note([.write(row(3))]) { error in
+                #expect(error == .closed)
+                refused()
+            }
+        }
+    }
+
     @Test func crash_whatWasAcknowledgedIsThere() async throws {
         let directory = try Directory()
         let store = try StateStore(directory: directory.path)

@@ -56,7 +56,7 @@ struct Plan: Sendable {
         datapath.opensRawSockets = needsRawSockets || (try? Capability.missing(of: [.netRaw]))?.isEmpty == true
         reassemblyTime = configuration.tunnelGroups.compactMap(\.reassemblyTimeout).max()
         datapath.reassembles = reassemblyTime != nil
-        datapath.engine = try Self.engine(configuration)
+        datapath.engine = try Self.engine(configuration.tunnelGroups)
         datapath.reservesListenerPorts = OuterLinks.masquerade
         if let offloads = FewerOffloads.current { datapath.ask(for: offloads) }
         self.datapath = datapath
@@ -75,15 +75,17 @@ struct Plan: Sendable {
     }
 
     /// Of ESP: `crypto-engine`, else the best there is.
-    private static func engine(_ configuration: Configuration) throws(StartupError) -> CryptoEngine {
-        for group in configuration.tunnelGroups {
+    static func engine(
+        _ groups: [TunnelGroup], isAvailable: (CryptoEngine) -> Bool = \.isAvailable
+    ) throws(StartupError) -> CryptoEngine {
+        for group in groups {
             let engine: CryptoEngine
             switch group.engine {
             case .auto: continue
             case .ipsecMB: engine = .multiBuffer
             case .openSSL: engine = .openSSL
             }
-            guard engine.isAvailable else {
+            guard isAvailable(engine) else {
                 throw StartupError(
                     "tunnel-group.\(group.id).crypto-engine: \(group.engine.rawValue) is not to be had (\(engine.library)); use auto or openssl")
             }

@@ -64,10 +64,15 @@ final class Door: DoorReceiver, @unchecked Sendable {
 
     /// From any thread: what became of an admitted message.
     func notify(_ notice: DoorNotice) {
-        _ = notices.push(notice)
-        hasNotices.store(true, ordering: .releasing)
+        put(notice)
         // Also when no datagram comes: gauges and the cookie flag are right only after the door has heard of it.
         notices.signal()
+    }
+
+    /// The same where the door is woken soon: one bell for what a transition answers, and for what the door must hear of it.
+    func put(_ notice: DoorNotice) {
+        _ = notices.push(notice)
+        hasNotices.store(true, ordering: .releasing)
     }
 
     /// The shard that owns an IKE SA, and the shard that takes up a new one: retransmissions of one request meet at one shard.

@@ -19,6 +19,8 @@ extension IKEEngine {
 
     private func strike() {
         timer.struck()
+        // What came in time counts, though it has waited for us
+        drain()
         let now = MonotonicClock.now
         while let first = due.min, first.at <= now {
             _ = due.popMin()

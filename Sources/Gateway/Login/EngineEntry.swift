@@ -24,7 +24,8 @@ extension IKEEngine {
         var tunnel: TunnelID?
         /// SPIs allocated and not yet in the datapath.
         var reserved: Set<UInt32> = []
-        var establishment: Establishment?
+        /// Who it is, once that is proved and the session stands.
+        var peer: IdentificationPayload?
         var establishedAt: (wall: Date, clock: Instant)?
         var children: [(sa: ChildSA, since: (wall: Date, clock: Instant))] = []
         var hasSession = false
@@ -35,6 +36,8 @@ extension IKEEngine {
         var armed: Instant?
         /// What is done outside for this SA happens in order.
         var work: Task<Void, Never>?
+        /// Counts works: the last one is the one that nobody waits for.
+        var workNumber = 0
 
         init(sa: consuming IKESA, id: UInt64, gateway: GatewayRuntime, datagram: IKEDatagram, initiation: InitiationKey) {
             self.sa = sa

@@ -9,24 +9,23 @@ import Wire
 /// New IKE SAs.
 extension IKEEngine {
     func initiate(_ datagram: IKEDatagram, hasCookie: Bool, lifetime: Duration, at now: Instant) {
-        let door = environment.door
         // Cookies were switched on while this waited: the client will come again with one, and its AUTH covers that message alone (threats.md P2).
-        guard hasCookie || !door.cookiesRequired.load(ordering: .acquiring) else {
+        guard hasCookie || !environment.door.cookiesRequired.load(ordering: .acquiring) else {
             count("initiations-overtaken-by-cookies")
-            door.notify(.turnedAway(datagram))
+            tell(.turnedAway(datagram))
             return
         }
         let key = InitiationKey(digest: Digest.sha256(datagram.octets), remote: datagram.remote)
         if let id = initiations[key] {
-            door.notify(.turnedAway(datagram))
+            tell(.turnedAway(datagram))
             count("initiations-repeated")
             if let response = entries[id]?.sa.initResponse {
-                environment.datapath.sendIKE(response, from: datagram.local, to: datagram.remote)
+                send(response, from: datagram.local, to: datagram.remote)
             }
             return
         }
         guard let gateway = gateways[datagram.local.address], let spi = newSPI() else {
-            door.notify(.turnedAway(datagram))
+            tell(.turnedAway(datagram))
             return
         }
         let result = Initiation.answer(
@@ -35,7 +34,7 @@ extension IKEEngine {
         switch consume result {
         case .dropped(let reason):
             count("init-dropped-\(reason.rawValue)")
-            door.notify(.turnedAway(datagram))
+            tell(.turnedAway(datagram))
         case .refused(let reply, let error):
             refuse(datagram, reply, error, gateway)
         case .accepted(let sa, let response):
@@ -46,22 +45,22 @@ extension IKEEngine {
             initiations[key] = entry.id
             count("initiations-accepted")
             // The door must know the SPI before the client can use it.
-            door.notify(.opened(spi, datagram))
-            environment.datapath.sendIKE(response.octets, from: response.local, to: response.remote)
+            tell(.opened(spi, datagram))
+            send(response.octets, from: response.local, to: response.remote)
             environment.log.loginStarted(subject(entry), algorithms: AlgorithmNames.text(entry.sa.proposal))
             arm(entry, at: now)
         }
     }
 
     private func refuse(_ datagram: IKEDatagram, _ reply: IKEDatagram, _ error: ExchangeError, _ gateway: GatewayRuntime) {
-        environment.door.notify(.turnedAway(datagram))
+        tell(.turnedAway(datagram))
         // A wrong first guess at the group is always told: a limit on it would let an attacker starve clients (threats.md C10).
         if case .invalidKeyExchange = error {
         } else if !errors.admits(datagram.remote.address, at: MonotonicClock.now) {
             count("init-refusals-suppressed")
             return
         }
-        environment.datapath.sendIKE(reply.octets, from: reply.local, to: reply.remote)
+        send(reply.octets, from: reply.local, to: reply.remote)
         count("init-refused-\(error.notify.type)")
         guard case .noProposalChosen = error else { return }
         environment.log.refused(

@@ -12,7 +12,7 @@ extension IKEEngine {
     func perform(_ output: Output, for entry: Entry) -> Input? {
         switch output {
         case .send(let datagram):
-            environment.datapath.sendIKE(datagram.octets, from: datagram.local, to: datagram.remote)
+            send(datagram.octets, from: datagram.local, to: datagram.remote)
         case .ask(let question): return answer(question, for: entry)
         case .install(let child): install(child, for: entry)
         case .remove(let childSPI): remove(childSPI, for: entry)
@@ -101,7 +101,7 @@ extension IKEEngine {
 
     /// Returns what a reload has changed since the login began.
     private func establish(_ establishment: Establishment, _ entry: Entry) -> Input? {
-        entry.establishment = establishment
+        entry.peer = establishment.peer
         entry.establishedAt = (Date(), MonotonicClock.now)
         count("logins-established")
         settle(entry)
@@ -123,7 +123,7 @@ extension IKEEngine {
     private func settle(_ entry: Entry) {
         guard !entry.isSettled else { return }
         entry.isSettled = true
-        for spi in entry.spis { environment.door.notify(.settled(spi, local: entry.local.address)) }
+        for spi in entry.spis { tell(.settled(spi, local: entry.local.address)) }
     }
 
     private func forget(_ entry: Entry) {
@@ -137,12 +137,12 @@ extension IKEEngine {
     private func listen(to spi: IKESPI, _ entry: Entry) {
         entry.spis.insert(spi)
         owners[spi] = entry.id
-        environment.door.notify(.replaced(spi, local: entry.local.address))
+        tell(.replaced(spi, local: entry.local.address))
     }
 
     private func release(_ spi: IKESPI, of entry: Entry) {
         entry.spis.remove(spi)
         owners[spi] = nil
-        environment.door.notify(.closed(spi, local: entry.local.address))
+        tell(.closed(spi, local: entry.local.address))
     }
 }

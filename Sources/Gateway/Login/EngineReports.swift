@@ -12,7 +12,7 @@ extension IKEEngine {
     func subject(_ entry: Entry, identity: IdentificationPayload? = nil) -> EventLog.Subject {
         EventLog.Subject(
             session: String(entry.id), gateway: entry.gateway.name,
-            identity: identity?.text ?? entry.establishment?.peer.text, remote: entry.remote)
+            identity: identity?.text ?? entry.peer?.text, remote: entry.remote)
     }
 
     /// Every IKE SA with its Child SAs, for `ipsec-gwctl sas`.

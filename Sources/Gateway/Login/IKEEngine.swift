@@ -25,6 +25,8 @@ actor IKEEngine {
     var initiations: [InitiationKey: UInt64] = [:]
     var due = Heap<Due>()
     var timer = DeadlineTimer()
+    /// Something was put where the door finds it, which sleeps.
+    var owesBell = false
     private(set) var counts: [String: UInt64] = [:]
     /// Error notifies to strangers.
     var errors = ErrorLimit(at: MonotonicClock.now)
@@ -66,7 +68,7 @@ actor IKEEngine {
         for entry in Array(entries.values) {
             if successor(of: entry.gateway) == nil {
                 feed(.close(.configuration), to: entry.id, at: now)
-            } else if entry.establishment != nil, let profile = renew(entry) {
+            } else if entry.peer != nil, let profile = renew(entry) {
                 feed(.profile(profile), to: entry.id, at: now)
             }
         }
@@ -85,14 +87,36 @@ actor IKEEngine {
     }
 
     func drain() {
-        let now = MonotonicClock.now
         for admitted in environment.mailbox.drain() {
+            // Of each: the time of those before it in the batch is nobody's but ours
+            let now = MonotonicClock.now
             switch admitted {
-            case .initiation(let datagram, let hasCookie, let lifetime): initiate(datagram, hasCookie: hasCookie, lifetime: lifetime, at: now)
+            case .initiation(let datagram, let hasCookie, let lifetime):
+                initiate(datagram, hasCookie: hasCookie, lifetime: lifetime, at: now)
+                ringDoor()
             case .message(let spi, let datagram):
                 if let id = owners[spi] { feed(.datagram(datagram), to: id, at: now) }
             }
         }
+    }
+
+    // MARK: The door
+
+    /// Goes out, and is heard, once the transition is over: the door wakes for all of it once.
+    func send(_ octets: [UInt8], from local: Endpoint, to remote: Endpoint) {
+        environment.datapath.putIKE(octets, from: local, to: remote)
+        owesBell = true
+    }
+
+    func tell(_ notice: DoorNotice) {
+        environment.door.put(notice)
+        owesBell = true
+    }
+
+    private func ringDoor() {
+        guard owesBell else { return }
+        owesBell = false
+        environment.datapath.wakeDoor()
     }
 
     // MARK: Transitions
@@ -107,19 +131,35 @@ actor IKEEngine {
         while !inputs.isEmpty {
             var outputs: [Output] = []
             entry.sa.handle(inputs.removeFirst(), at: now, into: &outputs)
+            let ends = entry.hasSession && outputs.contains { if case .ended = $0 { true } else { false } }
             for output in outputs {
+                // Child SAs of a session that ends go with its tunnel
+                if ends, case .remove(let spi) = output, !entry.reserved.contains(spi) {
+                    entry.children.removeAll { $0.sa.inboundSPI == spi }
+                    continue
+                }
                 if let answer = perform(output, for: entry) { inputs.append(answer) }
             }
         }
         if entries[id] != nil { arm(entry, at: now) }
+        ringDoor()
     }
 
     func then(_ entry: Entry, _ work: @escaping @Sendable () async -> Void) {
         let before = entry.work
+        entry.workNumber += 1
+        let (id, number) = (entry.id, entry.workNumber)
         entry.work = Task {
             await before?.value
             await work()
+            self.ended(number, of: id)
         }
+    }
+
+    /// A task that has ended keeps its memory as long as somebody has it.
+    private func ended(_ work: Int, of id: UInt64) {
+        guard let entry = entries[id], entry.workNumber == work else { return }
+        entry.work = nil
     }
 
     // MARK: From outside

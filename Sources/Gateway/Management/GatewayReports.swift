@@ -113,8 +113,20 @@ package enum GatewayVersion {
         engine == .openSSL ? engine.library : "\(engine.library), \(CryptoLibrary.version)"
     }
 
-    /// What the datapath stands on, a line each; which of the kernel's offloads are missing, the log says at start.
+    /// What the datapath stands on, a line each. Asks the kernel by a TUN device and a socket that are gone when it returns.
     package static var platform: [String] {
-        ["kernel   \(Machine.kernel)", "datapath ESP in UDP and native, \(Machine.cores) processors"]
+        ["kernel   \(Machine.kernel)", "offloads \(text(of: KernelOffloads()))", "datapath ESP in UDP and native, \(Machine.cores) processors"]
+    }
+
+    /// What many packets at once go by, and what the kernel has not.
+    static func text(of kernel: KernelOffloads) -> String {
+        let device =
+            if let offloads = kernel.device {
+                [(SegmentOffloads.tcp, "TSO"), (.udp, "USO")].map { $1 + (offloads.contains($0) ? "" : " missing") }.joined(separator: ", ")
+            } else {
+                "not to be asked without CAP_NET_ADMIN and /dev/net/tun (as root: `ipsec-gw version`)"
+            }
+        let socket = [(kernel.cutsDatagrams, "UDP_SEGMENT"), (kernel.joinsDatagrams, "UDP_GRO")].map { $1 + ($0 ? "" : " missing") }
+        return "TUN: \(device); UDP: \(socket.joined(separator: ", "))"
     }
 }

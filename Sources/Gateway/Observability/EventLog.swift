@@ -43,20 +43,25 @@ package struct EventLog: Sendable {
     }
 
     /// The client's IKE_SA_INIT is accepted.
-    package func loginStarted(_ subject: Subject, algorithms: String) {
-        fromStranger(.info, "login started", "login-started", subject, ["ike": "\(algorithms)"])
+    package func loginStarted(_ subject: @autoclosure () -> Subject, algorithms: @autoclosure () -> String) {
+        guard writes(.info) else { return }
+        fromStranger(.info, "login started", "login-started", subject(), ["ike": "\(algorithms())"])
     }
 
     /// The client said who it is and proved it; `method` is such as `psk`.
-    package func authenticated(_ subject: Subject, name: String, method: String) {
-        write(.info, "client authenticated", "authenticated", subject, ["name": "\(name)", "method": "\(method)"])
+    package func authenticated(_ subject: @autoclosure () -> Subject, name: String, method: String) {
+        guard writes(.info) else { return }
+        write(.info, "client authenticated", "authenticated", subject(), ["name": "\(name)", "method": "\(method)"])
     }
 
     /// The session stands: address given, Child SA installed.
-    package func established(_ subject: Subject, name: String, service: String, interface: String, algorithms: String) {
+    package func established(
+        _ subject: @autoclosure () -> Subject, name: String, service: String, interface: String, algorithms: @autoclosure () -> String
+    ) {
+        guard writes(.info) else { return }
         write(
-            .info, "session established", "established", subject,
-            ["name": "\(name)", "service": "\(service)", "interface": "\(interface)", "esp": "\(algorithms)"])
+            .info, "session established", "established", subject(),
+            ["name": "\(name)", "service": "\(service)", "interface": "\(interface)", "esp": "\(algorithms())"])
     }
 
     /// The client is refused; `cause` is one plain sentence that tells the operator what to look at.
@@ -68,9 +73,12 @@ package struct EventLog: Sendable {
     }
 
     /// The session ended; `reason` is such as `client left`, `dead peer`, `cleared by operator`.
-    package func closed(_ subject: Subject, name: String, reason: String, seconds: UInt64, octetsIn: UInt64, octetsOut: UInt64) {
+    package func closed(
+        _ subject: @autoclosure () -> Subject, name: String, reason: String, seconds: UInt64, octetsIn: UInt64, octetsOut: UInt64
+    ) {
+        guard writes(.info) else { return }
         write(
-            .info, "session closed: \(reason)", "closed", subject,
+            .info, "session closed: \(reason)", "closed", subject(),
             [
                 "name": "\(name)", "reason": "\(reason)", "seconds": "\(seconds)", "octets-in": "\(octetsIn)",
                 "octets-out": "\(octetsOut)",
@@ -135,10 +143,13 @@ package struct EventLog: Sendable {
             metadata: ["event": "certificate-ends", "subject": "\(subject)", "certificate": "\(certificate)", "end": "\(end)"])
     }
 
+    /// What lines are made of costs more than they do: it is not made where they are not written.
+    private func writes(_ level: Logger.Level) -> Bool { level >= logger.logLevel }
+
     private func fromStranger(
         _ level: Logger.Level, _ message: Logger.Message, _ event: String, _ subject: Subject, _ fields: Logger.Metadata
     ) {
-        guard level >= logger.logLevel, let suppressed = strangers.take(at: .now) else { return }
+        guard writes(level), let suppressed = strangers.take(at: .now) else { return }
         write(level, message, event, subject, suppressed == 0 ? fields : fields.merging(["suppressed": "\(suppressed)"]) { $1 })
     }
 

@@ -100,13 +100,13 @@ actor Addresses {
     func release(_ lease: Lease) async {
         var outputs: [AddressOutput] = []
         guard feed(lease.pool, .release(lease), into: &outputs) else { return }
-        let changes = perform(outputs, of: lease.pool)
-        do throws(StateStoreError) {
-            if !changes.isEmpty { try await store.commit(changes) }
-        } catch {
-            // The address stays with its identity after a restart, which is safe: it is the newest record that matters for nobody else.
-            logger.error("a lease could not be stored: \(error)", metadata: ["address": "\(lease.address)"])
-        }
+        await note(perform(outputs, of: lease.pool))
+    }
+
+    /// What a crash may lose: the disk has it already who an address is kept for, and after a crash every lease counts as given back.
+    private func note(_ changes: [StateChange]) async {
+        guard !changes.isEmpty else { return }
+        await store.note(changes) { [logger] in logger.error("leases could not be stored: \($0)") }
     }
 
     private func settle(_ outputs: [AddressOutput], of name: PoolName, id: RequestID) async -> Result<Lease, AddressFailure> {
@@ -116,15 +116,23 @@ actor Addresses {
             switch output {
             case .granted(id, let lease): granted = lease
             case .refused(id, let reason): refusal = reason
-            case .granted, .refused, .store, .forget, .arm: continue
+            case .granted, .refused, .store, .note, .forget, .arm: continue
             }
         }
+        let mustWait = outputs.contains { if case .store = $0 { true } else { false } }
         let changes = perform(outputs, of: name)
-        do throws(StateStoreError) {
-            if !changes.isEmpty { try await store.commit(changes) }
-        } catch {
-            if let granted { await release(granted) }
-            return .failure(.store(error))
+        if mustWait {
+            do throws(StateStoreError) {
+                try await store.commit(changes)
+            } catch {
+                if let granted { await release(granted) }
+                return .failure(.store(error))
+            }
+            var further: [AddressOutput] = []
+            if let granted { _ = feed(name, .stored(granted), into: &further) }
+            await note(perform(further, of: name))
+        } else {
+            await note(changes)
         }
         if let granted { return .success(granted) }
         return .failure(refusal.map { .refused($0) } ?? .noPool(name))
@@ -135,7 +143,7 @@ actor Addresses {
         var changes: [StateChange] = []
         for output in outputs {
             switch output {
-            case .store(let record): changes.append(.store(record))
+            case .store(let record), .note(let record): changes.append(.store(record))
             case .forget(let record): changes.append(.forget(record))
             case .arm(let instant): arm(name, at: instant)
             case .granted, .refused: continue

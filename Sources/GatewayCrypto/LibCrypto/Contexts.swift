@@ -100,8 +100,7 @@ import COpenSSL
 
     /// Throws `.badLength` unless the key, the nonce and the block are as long as the library's cipher has them.
     init(_ row: CipherRow, key: borrowing SecretOctets, seals: Bool) throws(CryptoError) {
-        guard let function = row.function, let algorithm = unsafe LibCrypto.fetch(function) else { throw LibCrypto.libraryFault() }
-        defer { unsafe EVP_CIPHER_free(algorithm) }
+        guard let function = row.function, let algorithm = unsafe LibCrypto.cipher(function) else { throw LibCrypto.libraryFault() }
         let nonceLength = row.saltLength + row.ivLength
         guard key.count == row.keyLength, unsafe EVP_CIPHER_get_key_length(algorithm) == Int32(key.count),
             unsafe EVP_CIPHER_get_iv_length(algorithm) == Int32(nonceLength),

@@ -17,10 +17,20 @@ extension LibCrypto {
         return unsafe digest
     }()
 
-    static func fetch(_ function: CipherFunction) -> OpaquePointer? {
-        guard function.isLegacy else { return unsafe EVP_CIPHER_fetch(nil, function.rawValue, nil) }
-        guard let context = unsafe legacy else { return nil }
-        return unsafe EVP_CIPHER_fetch(context, function.rawValue, nil)
+    // Fetched once, as digests are, and never freed.
+    nonisolated(unsafe) private static let ciphers: [OpaquePointer?] = unsafe CipherFunction.allCases.map {
+        unsafe $0.isLegacy ? nil : EVP_CIPHER_fetch(nil, $0.rawValue, nil)
+    }
+
+    nonisolated(unsafe) private static let legacyCiphers: [OpaquePointer?] = unsafe CipherFunction.allCases.map {
+        guard $0.isLegacy, let context = unsafe legacy else { return nil }
+        return unsafe EVP_CIPHER_fetch(context, $0.rawValue, nil)
+    }
+
+    /// The library's cipher, which stays its own.
+    static func cipher(_ function: CipherFunction) -> OpaquePointer? {
+        guard let index = CipherFunction.allCases.firstIndex(of: function) else { return nil }
+        return unsafe function.isLegacy ? legacyCiphers[index] : ciphers[index]
     }
 
     /// A whole digest; false unless `target` has 16 octets and the library the function.

@@ -25,13 +25,17 @@ struct MultiBufferKeys: Sendable {
     var separatesAssociatedData: Bool { @_noLocks get { false } }
     var jobs: UnsafeMutablePointer<Int>? { @_noLocks get { nil } }
 
+    @_noLocks func sendFor() {}
+
+    func setSalt(_ salt: UnsafeRawBufferPointer) {}
+
     @_noLocks func seal(
-        nonce: UnsafeRawPointer, aad: UnsafeRawBufferPointer, iv: UnsafeRawBufferPointer, text: UnsafeMutableRawBufferPointer,
+        _ saltLength: Int, aad: UnsafeRawBufferPointer, iv: UnsafeRawBufferPointer, text: UnsafeMutableRawBufferPointer,
         icv: UnsafeMutableRawBufferPointer
     ) -> Bool { false }
 
     @_noLocks func open(
-        nonce: UnsafeRawPointer, aad: UnsafeRawBufferPointer, iv: UnsafeRawBufferPointer, text: UnsafeMutableRawBufferPointer,
+        _ saltLength: Int, aad: UnsafeRawBufferPointer, iv: UnsafeRawBufferPointer, text: UnsafeMutableRawBufferPointer,
         icv: UnsafeRawBufferPointer
     ) -> Bool { false }
 }

@@ -172,6 +172,9 @@ enum MultiBuffer {
 
     // MARK: One record
 
+    @inline(__always)
+    @_noLocks func sendFor() { unsafe CacheHint.sendFor(key, octets: Self.tables) }
+
     /// Whether one record at a time is done here. CBC with HMAC pays in batches only.
     var worksAlone: Bool { @_noLocks get { kind != .hmac } }
     /// What others a record gains by, and so whether it goes to the manager of jobs.
@@ -193,28 +196,51 @@ enum MultiBuffer {
     /// Whether associated data is given apart from what is covered in one piece.
     var separatesAssociatedData: Bool { @_noLocks get { kind == .chaCha20Poly1305 } }
 
-    /// Seals in place; the caller saw to the lengths of IV and ICV. `nonce` is 12 octets.
+    /// Room for a nonce behind GCM's tables, in a line of the cache that those need anyway: 12 octets, of which the salt stays.
+    private var nonce: UnsafeMutableRawPointer { @_noLocks get { unsafe key + Self.noncePlace } }
+    private static var noncePlace: Int { @_noLocks get { 1008 } }
+    private static var nonceLength: Int { @_noLocks get { 12 } }
+
+    func setSalt(_ salt: UnsafeRawBufferPointer) {
+        guard worksAlone, salt.count <= Self.nonceLength, let from = salt.baseAddress else { return }
+        unsafe nonce.copyMemory(from: from, byteCount: salt.count)
+    }
+
+    /// Completes the nonce; false when the two make no whole one.
+    @inline(__always)
+    @_noLocks private func restart(_ saltLength: Int, _ iv: UnsafeRawBufferPointer) -> Bool {
+        guard iv.count == 8, saltLength == Self.nonceLength - 8, let from = iv.baseAddress else { return false }
+        unsafe nonce.storeBytes(of: from.loadUnaligned(as: UInt64.self), toByteOffset: Self.nonceLength - 8, as: UInt64.self)
+        return true
+    }
+
+    // Both are put in place where they are called: as a call of its own each would have a copy of all of this made.
+
+    /// Seals in place; the caller saw to the lengths of IV and ICV.
+    @inline(__always)
     @_noLocks func seal(
-        nonce: UnsafeRawPointer, aad: UnsafeRawBufferPointer, iv: UnsafeRawBufferPointer, text: UnsafeMutableRawBufferPointer,
+        _ saltLength: Int, aad: UnsafeRawBufferPointer, iv: UnsafeRawBufferPointer, text: UnsafeMutableRawBufferPointer,
         icv: UnsafeMutableRawBufferPointer
     ) -> Bool {
-        guard seals, icv.count == icvLength, let tag = icv.baseAddress else { return false }
-        return unsafe compute(nonce, aad, iv, text, tag)
+        guard seals, icv.count == icvLength, let tag = icv.baseAddress, unsafe restart(saltLength, iv) else { return false }
+        return unsafe compute(aad, iv, text, tag)
     }
 
     /// Opens in place; false and a text of zeros when the ICV does not fit.
+    @inline(__always)
     @_noLocks func open(
-        nonce: UnsafeRawPointer, aad: UnsafeRawBufferPointer, iv: UnsafeRawBufferPointer, text: UnsafeMutableRawBufferPointer,
+        _ saltLength: Int, aad: UnsafeRawBufferPointer, iv: UnsafeRawBufferPointer, text: UnsafeMutableRawBufferPointer,
         icv: UnsafeRawBufferPointer
     ) -> Bool {
-        guard !seals, icv.count == icvLength, unsafe compute(nonce, aad, iv, text, tag) else { return false }
+        guard !seals, icv.count == icvLength, unsafe restart(saltLength, iv), unsafe compute(aad, iv, text, tag) else { return false }
         if unsafe LibCrypto.isPrefix(icv, of: UnsafeRawBufferPointer(start: tag, count: icvLength)) { return true }
         if kind != .gmac { unsafe LibCrypto.wipe(text) }  // it decrypts before it knows: unverified text goes to nobody
         return false
     }
 
+    @inline(__always)
     private func compute(
-        _ nonce: UnsafeRawPointer, _ aad: UnsafeRawBufferPointer, _ iv: UnsafeRawBufferPointer, _ text: UnsafeMutableRawBufferPointer,
+        _ aad: UnsafeRawBufferPointer, _ iv: UnsafeRawBufferPointer, _ text: UnsafeMutableRawBufferPointer,
         _ tag: UnsafeMutableRawPointer
     ) -> Bool {
         guard aad.count <= Int(Int32.max), text.count <= Int(Int32.max) else { return false }

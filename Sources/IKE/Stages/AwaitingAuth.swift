@@ -23,6 +23,7 @@ struct AwaitingAuth: ~Copyable, Sendable {
                 return .awaitingAuth(self)
             }
             login.channel.accepted(datagram, at: now, into: &outputs)
+            login.hasCome(at: now)
             return identify(payloads, at: now, into: &outputs)
         }
     }

@@ -5,7 +5,16 @@ import Wire
 struct AwaitingInstall: ~Copyable, Sendable {
     var login: Login
     let authenticated: Authenticated
-    let child: ChildSA
+    // On the heap: the largest stage decides what every IKE SA takes up
+    private let installing: Held<ChildSA>
+
+    init(login: consuming Login, authenticated: Authenticated, child: ChildSA) {
+        self.login = login
+        self.authenticated = authenticated
+        installing = Held(child)
+    }
+
+    var child: ChildSA { installing.value }
 
     borrowing func childKeys() -> ChildKeys? {
         try? login.keys.childKeys(
@@ -30,6 +39,7 @@ struct AwaitingInstall: ~Copyable, Sendable {
     }
 
     private consuming func establish(at now: Instant, into outputs: inout [Output]) -> IKESA.Stage {
+        let child = child
         var payloads = authenticated.opening
         if let configuration = authenticated.request.configuration {
             payloads.append(

@@ -11,7 +11,11 @@ struct Established: ~Copyable, Sendable {
     /// What this IKE SA was made with.
     var profile: GatewayProfile
     /// What the next is made with, and Child SAs: another after a reload.
-    var newest: GatewayProfile
+    var newest: GatewayProfile {
+        get { renewed ?? profile }
+        set { renewed = newValue }
+    }
+    @Seldom var renewed: GatewayProfile?
     let peer: VerifiedPeer
     let grant: AddressGrant
     /// Windows has views of its own on who may replace what (features.md X-13).
@@ -20,15 +24,15 @@ struct Established: ~Copyable, Sendable {
     /// The client's request for a Child SA that is being answered.
     var theirChild: Held<ChildExchange>?
     /// Our own.
-    var ourChild: OurChildExchange?
+    @Seldom var ourChild: OurChildExchange?
     /// A Child SA that the client has lost: it gets another from scratch (RFC 7296 section 2.25.1).
-    var lostChild: ChildSA?
+    @Seldom var lostChild: ChildSA?
     /// The client's request for another IKE SA, until we have an SPI for it.
-    var theirRekey: IKERekey?
+    @Seldom var theirRekey: IKERekey?
     /// Our own, until it is answered.
-    var ourRekey: OurIKERekey?
+    @Seldom var ourRekey: OurIKERekey?
     /// The IKE SA of the client's exchange where it met ours: which of the two stays is not known yet (RFC 7296 section 2.8.2).
-    var rival: Successor?
+    @Seldom var rival: Successor?
     var replaced = ReplacedSAs()
     /// The IKE SA is to be replaced as soon as nothing stands in the way.
     var isAging = false
@@ -61,7 +65,6 @@ struct Established: ~Copyable, Sendable {
         channel = login.channel
         keys = Held(login.keys)
         profile = login.profile
-        newest = login.profile
         self.peer = peer
         channel.deadlines.clear()
         armLifetime(at: now)
@@ -176,10 +179,11 @@ struct Established: ~Copyable, Sendable {
         for spi in children.removeAll() { outputs.append(.remove(inboundSPI: spi)) }
         if let child = theirChild?.value.child { outputs.append(.remove(inboundSPI: child.inboundSPI)) }
         if let spi = ourChild?.inboundSPI { outputs.append(.remove(inboundSPI: spi)) }
+        let (rekey, rival) = (ourRekey, rival)
         switch ending {
         case .delete(let reason):
             if let rival { replaced.delete(rival.channel, at: now, into: &outputs) }
-            return Deleting.begin(channel: channel, reason: reason, replaced: replaced, rekey: ourRekey, at: now, into: &outputs)
+            return Deleting.begin(channel: channel, reason: reason, replaced: replaced, rekey: rekey, at: now, into: &outputs)
         case .linger(let reason):
             if let rival { replaced.add(rival.channel, at: now, into: &outputs) }
             outputs.append(.ended(reason))

@@ -118,6 +118,7 @@ extension Established {
         isAging = false
         isOutdated = false
         profile = newest
+        renewed = nil
         channel.follow(profile, at: now)
         armLifetime(at: now)
         watch(at: now)

@@ -12,6 +12,14 @@ struct Login: ~Copyable, Sendable {
     /// The client's SIGNATURE_HASH_ALGORITHMS (RFC 7427 section 4); nil where it sent none.
     let signatureHashes: [SignatureHashAlgorithm]?
 
+    /// For what we do ourselves once the client's IKE_AUTH is here: the half-open deadline, which an attack makes short, is the client's alone.
+    static let patience = Duration.seconds(30)
+
+    /// The client has proved that it knows the keys, in time; what is left is ours to do.
+    mutating func hasCome(at now: Instant) {
+        channel.deadlines[.halfOpen] = max(channel.deadlines[.halfOpen] ?? now, now + Self.patience)
+    }
+
     /// Answers IKE_AUTH with an error that ends the SA, and keeps the answer for repetitions.
     consuming func refuse(
         _ error: ExchangeError, cause: String, identity: IdentificationPayload?, isFailedProof: Bool = false, at now: Instant,
