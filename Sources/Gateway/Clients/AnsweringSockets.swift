@@ -113,6 +113,10 @@ final class AnsweringSockets: Sendable {
             if isLate {
                 channel.close(promise: nil)
             } else {
+                // A send that the kernel refuses closes it: the next answer has another
+                channel.closeFuture.whenComplete { [weak self] _ in
+                    self?.state.withLock { if $0.byAddress[local] === channel { $0.byAddress[local] = nil } }
+                }
                 channel.writeAndFlush(envelope, promise: nil)
             }
         }
