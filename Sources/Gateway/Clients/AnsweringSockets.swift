@@ -67,11 +67,10 @@ final class AnsweringSockets: Sendable {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
-                        DatagramReader(
-                            receive: { [weak self, weak channel] octets, from, to in
-                                guard let self, let channel, let from = Endpoint(from) else { return }
-                                self.taken(octets, from: from, to: to.flatMap { Endpoint($0)?.address }, by: channel)
-                            }, failed: {}))
+                        DatagramReader { [weak self, weak channel] octets, from, to in
+                            guard let self, let channel, let from = Endpoint(from) else { return }
+                            self.taken(octets, from: from, to: to.flatMap { Endpoint($0)?.address }, by: channel)
+                        })
                 }
             }
             .bind(to: address).get()

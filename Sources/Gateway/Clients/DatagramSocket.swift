@@ -21,7 +21,7 @@ final class DatagramSocket: Sendable {
             .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: readOctets))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(DatagramReader(receive: { octets, _, _ in receive(octets) }, failed: {}))
+                    try channel.pipeline.syncOperations.addHandler(DatagramReader { octets, _, _ in receive(octets) })
                 }
             }
             .connect(to: try SocketAddress(peer)).get()
@@ -50,13 +50,9 @@ final class DatagramReader: ChannelInboundHandler {
     typealias InboundIn = AddressedEnvelope<ByteBuffer>
 
     private let receive: @Sendable ([UInt8], SocketAddress, SocketAddress?) -> Void
-    private let failed: @Sendable () -> Void
 
-    init(
-        receive: @escaping @Sendable ([UInt8], SocketAddress, SocketAddress?) -> Void, failed: @escaping @Sendable () -> Void
-    ) {
+    init(_ receive: @escaping @Sendable ([UInt8], SocketAddress, SocketAddress?) -> Void) {
         self.receive = receive
-        self.failed = failed
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -64,9 +60,8 @@ final class DatagramReader: ChannelInboundHandler {
         receive(Array(envelope.data.readableBytesView), envelope.remoteAddress, envelope.metadata?.packetInfo?.destinationAddress)
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        failed()
-    }
+    /// What the kernel reports is about one datagram; what is more closes the channel.
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {}
 }
 
 extension SocketAddress {
