@@ -13,6 +13,9 @@
 
 /* MARK: Keys. Blocks are 64-octet aligned. */
 
+/* A nonce stands behind GCM's tables in their block (LibIPsecMB/MultiBuffer.swift): a library with longer tables must not be built with. */
+_Static_assert(sizeof(struct gcm_key_data) <= 1008, "GCM's tables have grown: move the nonce, and the block's end, in MultiBuffer.swift");
+
 static inline void gw_mb_gcm_key(IMB_MGR *m, int bits, const void *key, void *block) {
     struct gcm_key_data *data = (struct gcm_key_data *)block;
     switch (bits) {

@@ -47,7 +47,7 @@ struct Backlog: ~Copyable {
     }
 
     @_noLocks
-    private mutating func giveBack(_ slot: Int) {
+    mutating func giveBack(_ slot: Int) {
         guard freeCount < Self.capacity else { return }
         free[freeCount] = slot
         freeCount &+= 1
@@ -132,9 +132,12 @@ extension WorkerCore {
         guard slot >= 0 else { return sad.count(.queueFull) }
         let start = backlog.pool[slot].start
         guard backlog.pool.place(slot, start: start, length: entry.length),
-            unsafe PacketView(backlog.pool.octets(slot)).copy(from: octets, 0, to: 0, entry.length),
-            backlog.push(slot, flow: flow(octets, interface: interface), length: entry.length)
-        else { return sad.count(.queueFull) }
+            unsafe PacketView(backlog.pool.octets(slot)).copy(from: octets, 0, to: 0, entry.length)
+        else {
+            backlog.giveBack(slot)
+            return sad.count(.queueFull)
+        }
+        guard backlog.push(slot, flow: flow(octets, interface: interface), length: entry.length) else { return sad.count(.queueFull) }
         backlog.pool[slot].offload = entry.offload
         backlog.pool[slot].tag = UInt64(truncatingIfNeeded: interface)
     }

@@ -59,6 +59,33 @@ struct RADIUSExchangeTests {
         }
     }
 
+    /// The second send to a port that nobody listens on meets the kernel's report of the first, which closes the socket.
+    @Test("I3: requests to a server that is starting anew are answered once it listens")
+    func threat_I3_serverStartsAnew() async throws {
+        let port = try await ScriptedServer.freePort()
+        let exchange = Self.exchange([port], timeout: .milliseconds(500), retryCount: 8)
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            for number in 0..<5 {
+                group.addTask {
+                    guard case .success = await exchange.request(Self.draft("user\(number)")) else { return false }
+                    return true
+                }
+            }
+            try await Task.sleep(for: .milliseconds(300))
+            try await ScriptedServer.$wantedPort.withValue(Int(port)) {
+                try await ScriptedServer.with {
+                    [Self.accept($0)]
+                } _: { server in
+                    var answered = 0
+                    for try await one in group where one { answered += 1 }
+                    #expect(answered == 5)
+                    #expect(Set(server.requests.map { $0.name() ?? "" }).count == 5)
+                }
+            }
+        }
+        await exchange.stop()
+    }
+
     @Test("threat_P19: 600 that nobody answers yet take three ports; when the server speaks, each is answered on its own")
     func threat_P19_sourcePorts() async throws {
         // The first copy of each is lost: all are under way at once.

@@ -63,6 +63,17 @@ final class ScriptedServer: Sendable {
         let server = Mutex<ScriptedServer?>(nil)
     }
 
+    /// A port that nobody listens on, for a server that begins later.
+    static func freePort() async throws -> UInt16 {
+        let channel = try await DatagramBootstrap(group: MultiThreadedEventLoopGroup.singleton).bind(host: "127.0.0.1", port: 0).get()
+        let port = UInt16(channel.localAddress?.port ?? 0)
+        try await channel.close().get()
+        return port
+    }
+
+    /// Where it listens; 0: anywhere. Not an argument: an async function with more than six words of them crashes in debug builds of Swift 6.3.
+    @TaskLocal static var wantedPort = 0
+
     /// Runs while `body` does. What `strange` makes goes out before the answers, from another port.
     static func with(
         _ script: @escaping Script, strange: @escaping Script = { _ in [] }, _ body: (ScriptedServer) async throws -> Void
@@ -85,7 +96,7 @@ final class ScriptedServer: Sendable {
                         })
                 }
             }
-            .bind(host: "127.0.0.1", port: 0).get()
+            .bind(host: "127.0.0.1", port: wantedPort).get()
         let server = ScriptedServer(channel, stranger, Mutex([]))
         box.server.withLock { $0 = server }
         defer {

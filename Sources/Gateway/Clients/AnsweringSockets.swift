@@ -67,11 +67,10 @@ final class AnsweringSockets: Sendable {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
-                        DatagramReader(
-                            receive: { [weak self, weak channel] octets, from, to in
-                                guard let self, let channel, let from = Endpoint(from) else { return }
-                                self.taken(octets, from: from, to: to.flatMap { Endpoint($0)?.address }, by: channel)
-                            }, failed: {}))
+                        DatagramReader { [weak self, weak channel] octets, from, to in
+                            guard let self, let channel, let from = Endpoint(from) else { return }
+                            self.taken(octets, from: from, to: to.flatMap { Endpoint($0)?.address }, by: channel)
+                        })
                 }
             }
             .bind(to: address).get()
@@ -113,6 +112,10 @@ final class AnsweringSockets: Sendable {
             if isLate {
                 channel.close(promise: nil)
             } else {
+                // A send that the kernel refuses closes it: the next answer has another
+                channel.closeFuture.whenComplete { [weak self] _ in
+                    self?.state.withLock { if $0.byAddress[local] === channel { $0.byAddress[local] = nil } }
+                }
                 channel.writeAndFlush(envelope, promise: nil)
             }
         }

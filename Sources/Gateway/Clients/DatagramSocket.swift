@@ -13,19 +13,26 @@ final class DatagramSocket: Sendable {
     /// Largest datagram that is read: a RADIUS packet has at most 4,096 octets, and a longer one is to be seen as too long.
     static let readOctets = 8192
 
-    /// `receive` runs on the event loop, `failed` for each error the kernel reports (a port that nobody listens on). Throws what the kernel says.
+    /// `receive` runs on the event loop. Throws what the kernel says.
     static func connect(
-        to peer: Endpoint, group: any EventLoopGroup, receive: @escaping @Sendable ([UInt8]) -> Void, failed: @escaping @Sendable () -> Void
+        to peer: Endpoint, group: any EventLoopGroup, receive: @escaping @Sendable ([UInt8]) -> Void
     ) async throws -> DatagramSocket {
         let channel = try await DatagramBootstrap(group: group)
             .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: readOctets))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(DatagramReader(receive: { octets, _, _ in receive(octets) }, failed: failed))
+                    try channel.pipeline.syncOperations.addHandler(DatagramReader { octets, _, _ in receive(octets) })
                 }
             }
             .connect(to: try SocketAddress(peer)).get()
         return DatagramSocket(channel)
+    }
+
+    var isOpen: Bool { channel.isActive }
+
+    /// Runs once the socket is closed: also when a send meets what the kernel has to say of one before it (a port that nobody listens on).
+    func whenClosed(_ body: @escaping @Sendable () -> Void) {
+        channel.closeFuture.whenComplete { _ in body() }
     }
 
     /// Sends without waiting; a datagram may be lost anyway.
@@ -43,13 +50,9 @@ final class DatagramReader: ChannelInboundHandler {
     typealias InboundIn = AddressedEnvelope<ByteBuffer>
 
     private let receive: @Sendable ([UInt8], SocketAddress, SocketAddress?) -> Void
-    private let failed: @Sendable () -> Void
 
-    init(
-        receive: @escaping @Sendable ([UInt8], SocketAddress, SocketAddress?) -> Void, failed: @escaping @Sendable () -> Void
-    ) {
+    init(_ receive: @escaping @Sendable ([UInt8], SocketAddress, SocketAddress?) -> Void) {
         self.receive = receive
-        self.failed = failed
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -57,9 +60,8 @@ final class DatagramReader: ChannelInboundHandler {
         receive(Array(envelope.data.readableBytesView), envelope.remoteAddress, envelope.metadata?.packetInfo?.destinationAddress)
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        failed()
-    }
+    /// What the kernel reports is about one datagram; what is more closes the channel.
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {}
 }
 
 extension SocketAddress {

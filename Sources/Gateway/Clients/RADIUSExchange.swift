@@ -26,6 +26,7 @@ actor RADIUSExchange {
     private let group: any EventLoopGroup
     private let logger: Logger
     private var sockets: [RADIUSClient.SocketID: Socket] = [:]
+    private var endpoints: [RADIUSClient.SocketID: Endpoint] = [:]
     private var waiting: [RADIUSClient.TransactionID: CheckedContinuation<Answer, Never>] = [:]
     private var last: UInt64 = 0
     private var timer = DeadlineTimer()
@@ -105,6 +106,7 @@ actor RADIUSExchange {
         switch output {
         case .open(let id, let server): open(id, to: server)
         case .close(let id):
+            endpoints[id] = nil
             if case .open(let socket)? = sockets.removeValue(forKey: id) { socket.close() }
         case .send(let octets, let id):
             switch sockets[id] {
@@ -135,22 +137,36 @@ actor RADIUSExchange {
 
     private func open(_ id: RADIUSClient.SocketID, to server: Endpoint) {
         sockets[id] = .opening([])
+        endpoints[id] = server
         let (group, post) = (group, post)
         Task {
             do {
-                // An error that the kernel reports (nobody listens there now) is not the socket's end: the server may be starting anew.
-                opened(
-                    try await DatagramSocket.connect(
-                        to: server, group: group, receive: { post.yield(Datagram(octets: $0, socket: id)) }, failed: {}), id)
+                let socket = try await DatagramSocket.connect(
+                    to: server, group: group, receive: { post.yield(Datagram(octets: $0, socket: id)) })
+                opened(socket, id)
+                socket.whenClosed { [weak self] in Task { await self?.closed(id) } }
             } catch {
-                sockets[id] = nil
-                if !isStopped { feed(.socketFailed(id)) }
+                failed(id)
             }
         }
     }
 
+    private func failed(_ id: RADIUSClient.SocketID) {
+        sockets[id] = nil
+        endpoints[id] = nil
+        if !isStopped { feed(.socketFailed(id)) }
+    }
+
+    /// Another in its place: an error that the kernel reports, since nobody listens there now, closes the socket at the next send, and the server may
+    /// be starting anew. What was on its way is sent again when its time comes.
+    private func closed(_ id: RADIUSClient.SocketID) {
+        guard !isStopped, case .open(let socket)? = sockets[id], !socket.isOpen, let server = endpoints[id] else { return }
+        open(id, to: server)
+    }
+
     private func opened(_ socket: DatagramSocket, _ id: RADIUSClient.SocketID) {
         guard case .opening(let octets)? = sockets[id] else { return socket.close() }
+        guard socket.isOpen else { return failed(id) }
         sockets[id] = .open(socket)
         for one in octets { socket.send(one) }
     }
