@@ -37,8 +37,9 @@ final class Mailbox: Sendable {
     let board: CounterBoard
 
     init(bell: Bell, board: CounterBoard) {
-        commands = Ring(capacity: 4096)
-        reports = Ring(capacity: 8192)
+        // An SA lies in its place of the ring: longer ones would touch new memory for minutes, and full ones are waited for
+        commands = Ring(capacity: 1024)
+        reports = Ring(capacity: 1024)
         self.bell = bell
         self.board = board
     }

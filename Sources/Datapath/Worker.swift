@@ -214,6 +214,7 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
 
     /// Carries out commands; each has room for its reports before it is taken.
     private mutating func obey(_ now: Instant) {
+        var hasHeardAll = false
         while mailbox.reports.room > Tunnel.maximumChildSAs + 1, let command = mailbox.commands.pop() {
             switch consume command {
             case .open(let tunnel, let index):
@@ -221,12 +222,14 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
             case .insert(let pair, let ticket):
                 report(.inserted(core.sad.insert(pair), ticket: ticket))
             case .remove(let spi, let ticket):
+                hearAll(&hasHeardAll, now)
                 if let pair = core.sad.remove(spi) {
                     report(.retired(pair, ticket: ticket))
                 } else {
                     report(.absent(ticket: ticket))
                 }
             case .close(let index, let generation, let ticket):
+                hearAll(&hasHeardAll, now)
                 while core.sad.generation(ofTunnel: index) == generation, let spi = core.sad.lastChild(ofTunnel: index) {
                     if let pair = core.sad.remove(spi) { report(.retired(pair, ticket: 0)) }
                 }
@@ -242,6 +245,21 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
             }
         }
     }
+
+    /// What a client sent before its Delete came before it, and waits in our sockets: nothing of it is lost to a rekey or to accounting. A crowd that
+    /// sends without end delays nobody's Delete.
+    private mutating func hearAll(_ isDone: inout Bool, _ now: Instant) {
+        guard !isDone else { return }
+        isDone = true
+        takeOver(now)
+        for port in 0..<receiving where ~broken & (1 << UInt64(port)) != 0 {
+            var reads = 0
+            while reads < Self.readsBeforeRemoval, fromOutside(port, now) { reads += 1 }
+        }
+    }
+
+    /// Full reads of an outer port after which a Child SA goes, whatever may still wait.
+    private static var readsBeforeRemoval: Int { 16 }
 
     private mutating func tell() {
         while mailbox.reports.room > Tunnel.maximumChildSAs + 1, let notice = core.sad.takeNotice() {

@@ -18,6 +18,28 @@ import Wire
         Packets.ipv4(server, address, flags: flags, identification: UInt16(truncatingIfNeeded: number), payload: Packets.udp(2, 1, octets: octets))
     }
 
+    @Test("RFC 7296 section 1.4.1, RAD-8: what a client sent before its Delete is delivered and counted, however much waits")
+    func packetsBeforeADelete() async throws {
+        let rig = try Rig(workers: 1)
+        defer { rig.stop() }
+        let (id, spi) = try await rig.session("10.99.0.10", worker: 0)
+        var client = try Rig.client(spi)
+        for number in 0..<700 { rig.outer[0].put(Rig.outside(try client.seal(Self.up("10.99.0.10", number, octets: number % 100)))) }
+        let last = await rig.control.retire(child: spi)
+        #expect(last.packetsIn == 700)
+        #expect(rig.inner[0].take().count == 700)
+        rig.outer[0].put(Rig.outside(try client.seal(Self.up("10.99.0.10", 700))))
+        #expect(await rig.wait { rig.drops(.unknownSPI) == 1 })
+
+        // The same where the whole session ends
+        let again = try #require(rig.control.allocateSPI(worker: 0))
+        try await rig.control.install(rig.child(id, again))
+        var other = try Rig.client(again)
+        for number in 0..<700 { rig.outer[0].put(Rig.outside(try other.seal(Self.up("10.99.0.10", number, octets: number % 100)))) }
+        let counters = await rig.control.close(tunnel: id)
+        #expect(counters.packetsIn == 1400 && rig.inner[0].take().count == 700)
+    }
+
     /// Each session's home worker gets its packets wherever they arrive: its own ports, the other worker's, the door's.
     @Test(arguments: [0, 1])
     func packetsOnTheRightAndOnTheWrongWorker(home: Int) async throws {

@@ -135,6 +135,7 @@ struct LoadTests {
             Way(family: 4, more: ["--size", "64,1300,300", "--rate", "300"], up: true, down: true),
             Way(family: 4, more: ["--rate", "300", "--down", "0", "--share", "8", "--esp", "aes128-sha256"], up: true, down: false),
             Way(family: 4, more: ["--rate", "300", "--up", "0", "--rekey-child", "1"], up: false, down: true),
+            Way(family: 4, more: ["--rate", "300", "--rekey-child", "1"], up: true, down: true),
             Way(family: 6, more: ["--size", "72,1200", "--rate", "200", "--inner", "dual"], up: true, down: true),
         ]
     }

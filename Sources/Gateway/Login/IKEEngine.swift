@@ -132,16 +132,28 @@ actor IKEEngine {
             var outputs: [Output] = []
             entry.sa.handle(inputs.removeFirst(), at: now, into: &outputs)
             let ends = entry.hasSession && outputs.contains { if case .ended = $0 { true } else { false } }
+            var removes = false
             for output in outputs {
                 // Child SAs of a session that ends go with its tunnel
                 if ends, case .remove(let spi) = output, !entry.reserved.contains(spi) {
                     entry.children.removeAll { $0.sa.inboundSPI == spi }
                     continue
                 }
+                // Who hears that a Child SA is gone gives its half up: nothing may be sent by it after that
+                if case .remove = output { removes = true }
+                if removes, case .send(let datagram) = output {
+                    then(entry) { await self.sendLate(datagram) }
+                    continue
+                }
                 if let answer = perform(output, for: entry) { inputs.append(answer) }
             }
         }
         if entries[id] != nil { arm(entry, at: now) }
+        ringDoor()
+    }
+
+    private func sendLate(_ datagram: IKEDatagram) {
+        send(datagram.octets, from: datagram.local, to: datagram.remote)
         ringDoor()
     }
 
