@@ -276,7 +276,7 @@ extension RoadWarrior {
         deadlines[.childRekey] = settings.childRekey.map { now + $0 }
     }
 
-    /// Asks the gateway to delete a Child SA; packets that are on their way are taken until it has answered.
+    /// Asks the gateway to delete a Child SA; packets that are on their way are taken until a moment after its answer.
     mutating func delete(_ old: ChildSA, at now: Instant, into outputs: inout [Output]) {
         guard stage == .established else { return }
         old.isClosing = true
@@ -289,7 +289,7 @@ extension RoadWarrior {
 
     /// A Child SA that the gateway deleted.
     mutating func remove(_ gone: ChildSA, at now: Instant, into outputs: inout [Output]) {
-        children.removeAll { $0 === gone }
+        retire(gone, at: now)
         guard child === gone else { return }
         child = nil
         let next = children.first { $0.inboundSPI == gone.successor } ?? children.last { !$0.isClosing }

@@ -132,7 +132,8 @@ extension RoadWarrior {
             case .delete:
                 guard sa !== ike else { return close(.deletedByUs(answered: true), into: &outputs) }
                 former.removeAll { $0 === sa }
-            case .childDelete(let spi): children.removeAll { $0.inboundSPI == spi }
+            case .childDelete(let spi):
+                if let gone = children.first(where: { $0.inboundSPI == spi }) { retire(gone, at: now) }
             case .child: receiveChild(payloads, at: now, into: &outputs)
             case .ikeRekey: receiveRekeyedIKE(payloads, on: sa, at: now, into: &outputs)
             case .custom:

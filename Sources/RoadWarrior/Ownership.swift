@@ -8,5 +8,7 @@ extension RoadWarrior {
     }
 
     /// Whether ESP packets with this SPI are ours.
-    package func owns(espSPI spi: UInt32) -> Bool { children.contains { $0.inboundSPI == spi } }
+    package func owns(espSPI spi: UInt32) -> Bool {
+        children.contains { $0.inboundSPI == spi } || retired.contains { $0.sa.inboundSPI == spi }
+    }
 }

@@ -39,7 +39,7 @@ extension RoadWarrior {
         packet: [UInt8], from remote: IPAddress, at now: Instant, into outputs: inout [Output]
     ) {
         guard stage == .established || stage == .deleting, remote == settings.remote.address, packet.count >= 8,
-            let sa = child(inbound: packet[0..<4].reduce(UInt32(0), { $0 << 8 | UInt32($1) }))
+            let sa = receiver(of: packet[0..<4].reduce(UInt32(0), { $0 << 8 | UInt32($1) }), at: now)
         else {
             drops.notOurs += 1
             return
@@ -67,6 +67,20 @@ extension RoadWarrior {
     }
 
     private func child(inbound spi: UInt32) -> ChildSA? { children.first { $0.inboundSPI == spi } }
+
+    private func receiver(of spi: UInt32, at now: Instant) -> ChildSA? {
+        child(inbound: spi) ?? retired.first { $0.sa.inboundSPI == spi && now < $0.until }?.sa
+    }
+
+    /// Takes what is still under way by a Child SA that is gone: the network may let the last word about it overtake the last packets.
+    mutating func retire(_ gone: ChildSA, at now: Instant) {
+        children.removeAll { $0 === gone }
+        retired.removeAll { $0.until <= now }
+        if retired.count < Self.mostRetired { retired.append((gone, now + Self.retirement)) }
+    }
+
+    private static var retirement: Duration { .seconds(5) }
+    private static var mostRetired: Int { 16 }
 
     /// The sequence number of the last packet that was sent; set it to come near a border.
     package var sequence: UInt64 {

@@ -38,6 +38,8 @@ package struct RoadWarrior: ~Copyable {
     var ikeExchange: IKEExchange?
     /// All Child SAs on which packets are taken, the newest last.
     var children: [ChildSA] = []
+    /// Those that are gone, and receive for a moment more.
+    var retired: [(sa: ChildSA, until: Instant)] = []
     /// The one that packets are sent on.
     var child: ChildSA?
     var childExchange: ChildExchange?
@@ -169,6 +171,7 @@ package struct RoadWarrior: ~Copyable {
     }
 
     package mutating func handleDeadlines(at now: Instant, into outputs: inout [Output]) {
+        retired.removeAll { $0.until <= now }
         for sa in [ike] + former where stage != .closed {
             if let due = sa.retransmission, due <= now { retransmit(on: sa, at: now, into: &outputs) }
         }
@@ -208,6 +211,7 @@ package struct RoadWarrior: ~Copyable {
         ikeExchange = nil
         child = nil
         children = []
+        retired = []
         childExchange = nil
         initiation.keyExchange = nil
         eap = nil
