@@ -2,12 +2,10 @@ import Foundation
 
 /// A Disconnect- or CoA-Request as octets: what radclient would send, to be sent as often, from where and as damaged as a test wants.
 extension FreeRADIUS {
-    private static let composingPort: UInt16 = 13_799
-
     /// The datagram that radclient makes of these attributes; it is caught on this machine and goes nowhere.
     package func compose(_ kind: DynamicRequest, _ attributes: [String], secret: String? = nil) async throws -> [UInt8] {
-        let catcher = try await namespace.onThread { try UDPSocket(address: "127.0.0.1", port: Self.composingPort) }
-        async let sent = request(kind, attributes, to: "127.0.0.1", port: Self.composingPort, from: "127.0.0.1", secret: secret, timeout: 1)
+        let catcher = try await namespace.onThread { try UDPSocket(address: "127.0.0.1", port: 0) }
+        async let sent = request(kind, attributes, to: "127.0.0.1", port: catcher.port, from: "127.0.0.1", secret: secret, timeout: 1)
         let caught = await eventually(within: .seconds(5), every: .milliseconds(5)) { catcher.receive()?.0 }
         _ = try await sent
         guard let caught else { throw LabError("radclient sent nothing") }

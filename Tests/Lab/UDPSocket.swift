@@ -8,8 +8,7 @@ final class UDPSocket: Sendable {
     convenience init(address: String, port: UInt16) throws { try self.init(sockaddr_in(address, port)) }
 
     init(_ address: sockaddr_in) throws {
-        descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        port = UInt16(bigEndian: address.sin_port)
+        let descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var size: Int32 = 4 << 20
         setsockopt(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, &size, socklen_t(MemoryLayout<Int32>.size))
         var address = address
@@ -21,8 +20,15 @@ final class UDPSocket: Sendable {
         guard bound == 0 else {
             let reason = String(cString: strerror(errno))
             close(descriptor)
-            throw LabError("bind UDP port \(port): \(reason)")
+            throw LabError("bind UDP port \(UInt16(bigEndian: address.sin_port)): \(reason)")
         }
+        // 0 lets the kernel choose
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        _ = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, .init(__sockaddr__: $0), &length) }
+        }
+        self.descriptor = descriptor
+        port = UInt16(bigEndian: address.sin_port)
     }
 
     deinit { close(descriptor) }
