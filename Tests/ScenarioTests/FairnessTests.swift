@@ -41,14 +41,14 @@ struct FairnessTests {
                     """
             ).required()
 
-            // As much as there can be, to see what the gateway seals of it, and from then on four times that
+            // As much as there can be, to see what the gateway seals of it, and from then on six times that
             let flood = try await DatagramFlood.start(from: road.host, to: address, rate: 150_000_000)
             _ = try await Ping.run(from: modest.namespace, to: RoadNetwork.hostAddress, count: 20)
             let clock = ContinuousClock()
             let (begin, before) = (clock.now, try await road.session(of: "flooded.test").octetsOut)
             _ = try await Ping.run(from: modest.namespace, to: RoadNetwork.hostAddress, count: 20)
             let sealed = Double(try await road.session(of: "flooded.test").octetsOut - before) / ((clock.now - begin) / .seconds(1))
-            flood.rate = Int(4 * sealed)
+            flood.rate = Int(6 * sealed)
 
             let (sent, start) = (flood.sent, try await road.session(of: "flooded.test"))
             let ping = try await Ping.run(from: modest.namespace, to: RoadNetwork.hostAddress, count: count, every: every)
