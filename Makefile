@@ -8,7 +8,7 @@ SWIFT = "$$(contrib/quickstart/find-swift)"
 export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH = 6
 TIMED = ^(DatapathTests|GatewayManagementTests|GatewayTests|LinuxIOTests|RoadWarriorTests|StateStoreTests)\.
 
-.PHONY: run demo test check lint scenarios soak fuzz format bench budgets
+.PHONY: run demo test check lint openssl-only scenarios soak fuzz format bench budgets
 
 # installs what is missing, builds, writes a first configuration, runs the gateway and says how to connect
 run:
@@ -53,6 +53,12 @@ check: lint budgets
 	$(SWIFT) build --build-tests
 	contrib/quickstart/run-tests --filter '$(TIMED)'
 	contrib/quickstart/run-tests --skip 'ScenarioTests|$(TIMED)'
+
+# the tests of what there are two engines for, in a build without intel-ipsec-mb: what processors other than x86-64 have
+openssl-only:
+	contrib/quickstart/install-packages build
+	IPSEC_GW_OPENSSL_ONLY=tests $(SWIFT) build --scratch-path .build-openssl --product ipsec-gwPackageTests
+	IPSEC_GW_OPENSSL_ONLY=tests contrib/quickstart/run-tests --scratch-path .build-openssl
 
 # all scenarios, or those whose name begins with S: make scenarios S=Login
 scenarios:

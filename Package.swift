@@ -202,6 +202,11 @@ let package = Package(
     ]
 )
 
+// `make openssl-only` wants the tests of what there are two engines for, and nothing else.
+if Context.environment["IPSEC_GW_OPENSSL_ONLY"] == "tests" {
+    package.targets.removeAll { $0.isTest && !["DatapathTests", "ESPTests", "GatewayCryptoTests"].contains($0.name) }
+}
+
 // What `swift build` need not wait for. `make fuzz` asks for Fuzz, and builds the rest with libFuzzer's counters; `make budgets` for Budgets; crypto-bench
 // compares the crypto engines.
 if Context.environment["IPSEC_GW_EXTRAS"] == "1" {

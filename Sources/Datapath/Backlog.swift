@@ -11,15 +11,19 @@ struct Backlog: ~Copyable {
     private var freeCount = 0
     /// Of the packet whose turn it is.
     var cursor = WorkerCore.Cursor()
-    /// Several clients had packets in one full read not long before.
+    /// Several clients had a part in one full read not long before.
     private var contendedUntil: Instant?
+    private var turn = Backlog.longestTurn
+    /// When the last turn began that left packets behind.
+    private var lastTurn: Instant?
 
     /// Packets, and octets, that wait at the most: what leaves within some milliseconds.
     static var capacity: Int { @_noLocks get { 256 } }
     static var mostOctets: Int { @_noLocks get { 4 << 20 } }
     /// Reads before something must leave, and octets that leave before the next read.
     static var readsAhead: Int { 8 }
-    static var turn: Int { 256 << 10 }
+    static var longestTurn: Int { 256 << 10 }
+    static var shortestTurn: Int { 32 << 10 }
 
     init() {
         pool = Batch(capacity: Self.capacity, room: 65_535)
@@ -31,11 +35,27 @@ struct Backlog: ~Copyable {
 
     var isEmpty: Bool { @_noLocks get { queue.count == 0 } }
 
-    /// Whether packets of several flows have come in one full read within the last tenth of a second.
+    /// Whether a full read was of several flows within the last second: who asks four times a second still finds a short queue.
     mutating func isContended(_ isSeen: Bool, now: Instant) -> Bool {
-        if isSeen { contendedUntil = now + .milliseconds(100) }
+        if isSeen { contendedUntil = now + .seconds(1) }
         guard let contendedUntil else { return false }
         return now < contendedUntil
+    }
+
+    /// Octets of the turn that begins: fewer where the last ones took long, as with ciphers that are slow. Meanwhile nobody reads what comes.
+    mutating func nextTurn(now: Instant) -> Int {
+        if let lastTurn {
+            let took = now - lastTurn
+            if took > .milliseconds(4) { turn = max(turn / 2, Self.shortestTurn) }
+            if took < .milliseconds(1) { turn = min(turn * 2, Self.longestTurn) }
+        }
+        lastTurn = now
+        return turn
+    }
+
+    /// Tells of the end of a turn: who leaves nothing behind may sleep before the next.
+    mutating func endTurn() {
+        if isEmpty { lastTurn = nil }
     }
 
     /// A free slot for a packet; below 0: none.
@@ -94,9 +114,10 @@ extension WorkerCore {
         return target.worker == index ? target.tunnel : -2 &- target.worker
     }
 
-    /// Whether packets of several flows are in the batch.
+    /// Whether packets of several flows are in the batch, or are to be awaited: while the kernel's queue is full of one client's, another's do not even
+    /// come in, but he who asked for them was heard.
     @_noLocks
-    func hasSeveralFlows(_ batch: borrowing Batch, interface: Int) -> Bool {
+    func hasSeveralFlows(_ batch: borrowing Batch, interface: Int, now: Instant) -> Bool {
         var (first, entry) = (Int.min, 0)
         while entry < batch.count {
             if batch[entry].length > 0 {
@@ -105,7 +126,7 @@ extension WorkerCore {
             }
             entry &+= 1
         }
-        return false
+        return first != Int.min && sad.hasTalker(besides: first, now: now)
     }
 
     /// Copies what was read to where it waits for its turn. What that pushes out is counted.

@@ -110,7 +110,7 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
         do throws(SystemError) {
             var isFull = try fetch(port)
             // Each flow keeps its order: what comes behind packets that wait, waits
-            guard !backlog.isEmpty || isFull && backlog.isContended(core.hasSeveralFlows(fetched, interface: port), now: now) else {
+            guard !backlog.isEmpty || isFull && backlog.isContended(core.hasSeveralFlows(fetched, interface: port, now: now), now: now) else {
                 departFetched(interface: port, now)
                 return isFull
             }
@@ -136,13 +136,14 @@ package struct Worker<Outer: PacketPort & ~Copyable, Inner: PacketPort & ~Copyab
 
     /// What leaves of the backlog before the private interfaces are read again.
     private mutating func departWaiting(_ now: Instant) {
-        var left = Backlog.turn
+        var left = backlog.nextTurn(now: now)
         while !core.depart(&backlog, &departures, &replies, left: &left, now: now) {
             note(Self.dispatch(&departures, &outer, &core), Self.outerPorts)
             note(Self.deliver(&replies, &inner, &core), Self.innerPorts)
         }
         note(Self.dispatch(&departures, &outer, &core), Self.outerPorts)
         note(Self.deliver(&replies, &inner, &core), Self.innerPorts)
+        backlog.endTurn()
     }
 
     private mutating func departFetched(interface: Int?, _ now: Instant) {

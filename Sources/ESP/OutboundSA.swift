@@ -28,7 +28,8 @@ package struct OutboundSA: ~Copyable, @unchecked Sendable {
             spi: spi, suite: suite, cipher: cipher, vectors: vectors, maximumRecords: maximumRecords, startingAfter: startingAfter)
     }
 
-    private init(
+    /// With a cipher and vectors of one's own: tests have some that refuse.
+    init(
         spi: UInt32, suite: ESPSuite, cipher: consuming RecordCipher, vectors: consuming UnpredictableIV?, maximumRecords: UInt64,
         startingAfter: UInt64
     ) {

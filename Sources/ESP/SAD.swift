@@ -46,6 +46,11 @@ package struct SAD: ~Copyable, @unchecked Sendable {
     package private(set) var noticeCount = 0
     // For packets whose DF bit is cleared, and for outer ones
     private var identification: UInt32
+    // The two tunnels that packets came by last, and when, in nanoseconds
+    private var talker = -1
+    private var talkedAt: UInt64 = 0
+    private var otherTalker = -1
+    private var otherTalkedAt: UInt64 = 0
     private let inPlace = InPlace()
 
     /// A database as large as its board. `forbidden`: the gateways' own addresses. `reservesListenerPorts`: this machine masquerades, so a client's
@@ -140,6 +145,8 @@ package struct SAD: ~Copyable, @unchecked Sendable {
         unsafe saCells[slot].recentIn.set(pairs[slot].inbound.window.recent)
         unsafe tunnelCells[tunnel].lastInbound.set(now.nanoseconds)
         if unsafe !pairs[slot].isHeard { hear(slot) }
+        if tunnel != talker { (otherTalker, otherTalkedAt, talker) = (talker, talkedAt, tunnel) }
+        talkedAt = now.nanoseconds
         if opened.isNewest { follow(tunnel, to: peer, at: local) }
         if unsafe pairs[slot].isSoftLimitReached { tellSoftLimit(slot) }
 
@@ -181,6 +188,13 @@ package struct SAD: ~Copyable, @unchecked Sendable {
     private mutating func hear(_ slot: Int) {
         unsafe pairs[slot].isOutboundReady = true
         unsafe pairs[slot].isHeard = !pairs[slot].isAnnounced || tell(.takenUp, slot)
+    }
+
+    /// Whether a client of another tunnel than this one has sent something within the last second: what answers it comes, too.
+    @_noLocks
+    package func hasTalker(besides tunnel: Int, now: Instant) -> Bool {
+        talker >= 0 && talker != tunnel && now.nanoseconds &- talkedAt < 1_000_000_000
+            || otherTalker >= 0 && otherTalker != tunnel && now.nanoseconds &- otherTalkedAt < 1_000_000_000
     }
 
     @_noLocks

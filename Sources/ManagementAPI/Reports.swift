@@ -118,6 +118,8 @@ package struct SessionReport: Codable, Equatable, Sendable {
     package var octetsOut: UInt64
     package var packetsIn: UInt64
     package var packetsOut: UInt64
+    /// Packets of either direction that went no further.
+    package var drops: UInt64
     /// The inbound SPIs of the Child SAs, `0x` and 8 digits; `sas` tells the rest.
     package var childSAs: [String]
     package var acctSessionId: String
@@ -127,7 +129,7 @@ package struct SessionReport: Codable, Equatable, Sendable {
     package init(
         id: String, name: String, identity: String, gateway: String, remote: Endpoint, innerAddresses: [IPAddress],
         service: String, interface: String, template: Int, established: Date, octetsIn: UInt64, octetsOut: UInt64,
-        packetsIn: UInt64, packetsOut: UInt64, childSAs: [UInt32], acctSessionId: String, authorization: AuthorizationReport? = nil
+        packetsIn: UInt64, packetsOut: UInt64, drops: UInt64, childSAs: [UInt32], acctSessionId: String, authorization: AuthorizationReport? = nil
     ) {
         self.id = id
         self.name = name
@@ -143,6 +145,7 @@ package struct SessionReport: Codable, Equatable, Sendable {
         self.octetsOut = octetsOut
         self.packetsIn = packetsIn
         self.packetsOut = packetsOut
+        self.drops = drops
         self.childSAs = childSAs.map(SPIText.of)
         self.acctSessionId = acctSessionId
         self.authorization = authorization

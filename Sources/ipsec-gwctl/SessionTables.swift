@@ -54,6 +54,7 @@ struct Sessions: AsyncParsableCommand {
         listing.append("established", report.established.formatted(.iso8601))
         listing.append("in", "\(report.octetsIn) octets, \(report.packetsIn) packets")
         listing.append("out", "\(report.octetsOut) octets, \(report.packetsOut) packets")
+        listing.append("dropped", "\(report.drops) packets")
         listing.append("child SAs", report.childSAs)
         listing.append("accounting id", report.acctSessionId)
         if let authorization = report.authorization { append(authorization, to: &listing) }

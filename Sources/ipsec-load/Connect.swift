@@ -69,7 +69,7 @@ struct Connect: AsyncParsableCommand {
         guard (576...9000).contains(mtu) else { throw ValidationError("--mtu: 576 to 9000") }
         guard mtu >= 1280 || tun == nil || gateway.inner == .ipv4 else { throw ValidationError("--mtu: 1280 or more with IPv6 inside the tunnel") }
         guard (1...64).contains(workers) else { throw ValidationError("--workers: 1 to 64") }
-        if let objection = Safety.objection(target: target.remote.address, confirmed: gateway.confirmed) {
+        if let objection = Safety.objection(target: target.remote.address, confirmed: gateway.peer.confirmed) {
             report("ipsec-load: " + objection)
             throw ExitCode(1)
         }

@@ -7,8 +7,7 @@ import Wire
 
 /// What every subcommand asks about the gateway and the client.
 struct GatewayOptions: ParsableArguments {
-    @Option(help: "Address of the gateway.")
-    var gateway: String
+    @OptionGroup var peer: PeerOptions
 
     @Option(help: "Preshared key: for each side that has nothing else.")
     var psk: String?
@@ -46,9 +45,6 @@ struct GatewayOptions: ParsableArguments {
     @Option(name: .customLong("remote-id"), help: "Identity that the gateway must have; without it any that knows the key.")
     var remoteIdentity: String?
 
-    @Option(help: "IKE proposals, such as aes256-sha256-x25519,aes128gcm16-prfsha256-ecp256.")
-    var ike: String?
-
     @Option(
         help: "ESP proposals, such as aes256gcm16-esn,aes128-sha256; with a key exchange method (aes256gcm16-x25519) rekeys have one of their own.")
     var esp: String?
@@ -72,16 +68,6 @@ struct GatewayOptions: ParsableArguments {
 
     @Option(help: "Inner addresses to ask for: ipv4, ipv6 or dual.")
     var inner: InnerFamilies = .ipv4
-
-    @Option(help: "The gateway's IKE port.")
-    var port: UInt16 = 500
-
-    @Option(name: .customLong("nat-port"), help: "The gateway's port for IKE and ESP in UDP.")
-    var natPort: UInt16 = 4500
-
-    @Flag(
-        name: .customLong("yes-this-is-my-gateway"), help: "Go on although the target is not loopback and this is the host's own network namespace.")
-    var confirmed = false
 
     enum InnerFamilies: String, ExpressibleByArgument, CaseIterable {
         case ipv4, ipv6, dual
@@ -151,10 +137,7 @@ struct GatewayOptions: ParsableArguments {
 
     /// Reads the values, and certificates for so many clients; throws a `ValidationError` that names what is wrong.
     func target(clients: Int = 1) throws -> Target {
-        guard let address = IPAddress(gateway) else {
-            throw ValidationError("--gateway: \"\(gateway)\" is not an IP address")
-        }
-        guard port != natPort else { throw ValidationError("--port and --nat-port must differ") }
+        let remote = try peer.endpoint()
         guard (certificate == nil) == (key == nil) else { throw ValidationError("--cert and --key belong together") }
         guard psk != "" else { throw ValidationError("--psk is empty") }
         let login = try eap.login()
@@ -171,13 +154,14 @@ struct GatewayOptions: ParsableArguments {
         guard childRekeyPackets != 0 else { throw ValidationError("--rekey-packets: 1 or more") }
         let own = try ownCertificates(clients)
         let trust = try authorities.map { try Credentials.trust($0) }
+        let ikeProposals = try peer.proposals()
         do {
             return Target(
-                families: inner.families, remote: Endpoint(address, port: port), natPort: natPort,
+                families: inner.families, remote: remote, natPort: peer.natPort,
                 presharedKey: Secret([UInt8]((psk ?? "").utf8)), certificates: own, trust: trust, eap: login,
                 announcesSignatureHashes: !noSignatureHashes, identity: identity,
                 remoteIdentity: remoteIdentity.map { IdentificationPayload(form: $0) },
-                ikeProposals: try ike.map { text throws(ProposalText.Fault) in try ProposalText.ike(text) } ?? ProposalText.ikeDefault,
+                ikeProposals: ikeProposals,
                 espProposals: try esp.map { text throws(ProposalText.Fault) in try ProposalText.esp(text) } ?? ProposalText.espDefault,
                 wantsNativeESP: nativeESP, longestMessage: fragmentSize == 0 ? nil : fragmentSize,
                 childRekey: childRekey.map { .milliseconds(Int64($0 * 1000)) }, childRekeyPackets: childRekeyPackets,

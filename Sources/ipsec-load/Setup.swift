@@ -25,7 +25,7 @@ struct Setup: ParsableCommand {
         let target = try gateway.target(clients: clients)
         let sources = try origin.sources(for: clients, toward: target.remote.address)
         let duration = try Time.duration(length, option: "--for")
-        try Safety.check(target: target.remote.address, confirmed: gateway.confirmed)
+        try Safety.check(target: target.remote.address, confirmed: gateway.peer.confirmed)
         StopSignal.install()
         do {
             let crowd = try Crowd(target: target, sources: sources, clients: clients)

@@ -102,18 +102,23 @@ struct CoreRig: ~Copyable {
     }
 
     mutating func depart(_ batch: borrowing Batch, room: Int = 256) -> [(peer: Endpoint, octets: [UInt8])] {
+        rows(batch, room: room).flatMap { row in row.packets.map { (row.peer, $0) } }
+    }
+
+    /// Each entry sent for a batch of inner packets, as the kernel cuts it; counted as sent.
+    mutating func rows(_ batch: borrowing Batch, room: Int = 256) -> [(peer: Endpoint, packets: [[UInt8]])] {
         var out = Batch(capacity: room, room: 65_535)
         var replies = Batch(capacity: 8, room: 1280)
         var cursor = WorkerCore.Cursor()
-        var sent: [(peer: Endpoint, octets: [UInt8])] = []
+        var sent: [(peer: Endpoint, packets: [[UInt8]])] = []
         while true {
             let isDone = core.depart(batch, &out, &replies, &cursor, interface: 0, now: now)
             for index in 0..<out.count where out[index].length > 0 {
                 let octets = [UInt8](out.octets(index))
                 let size = out[index].isSegmented ? out[index].segmentSize : max(octets.count, 1)
-                for start in stride(from: 0, to: octets.count, by: size) {
-                    sent.append((out[index].peer, Array(octets[start..<min(start + size, octets.count)])))
-                }
+                let packets = stride(from: 0, to: octets.count, by: size).map { Array(octets[$0..<min($0 + size, octets.count)]) }
+                sent.append((out[index].peer, packets))
+                core.countSent(out[index])
             }
             out.removeAll()
             replies.removeAll()

@@ -1,5 +1,6 @@
 import GatewayCrypto
 import Testing
+import Wire
 
 @testable import Datapath
 
@@ -109,6 +110,24 @@ import Testing
             sent[slot < 56 ? 1 : slot < 156 ? 2 : 3, default: 0] += slot < 56 ? 60_000 : 1400
         }
         #expect(sent.values.allSatisfy { abs($0 - 100 * 1400) <= 65_536 + 60_000 }, "\(sent)")
+    }
+
+    /// While a turn lasts nobody reads what comes: it is as long as the cipher is quick.
+    @Test func aTurnShrinksWhereItTakesLong() {
+        var backlog = Backlog()
+        var now = Instant(nanoseconds: 1_000_000_000)
+        var pauses = [Duration](repeating: .milliseconds(20), count: 6) + [.milliseconds(2)]
+        pauses += [Duration](repeating: .microseconds(300), count: 4)
+        var turns: [Int] = []
+        for pause in pauses {
+            now = now + pause
+            turns.append(backlog.nextTurn(now: now) >> 10)
+        }
+        #expect(turns == [256, 128, 64, 32, 32, 32, 32, 64, 128, 256, 256])
+        // Nothing is left: until the next turn it sleeps, which is nobody's fault
+        backlog.endTurn()
+        let later = backlog.nextTurn(now: now + .seconds(5))
+        #expect(later == 256 << 10)
     }
 
     @Test func whatIsNoSlotIsRefused() {

@@ -55,6 +55,32 @@ import Wire
         for start in stride(from: 0, to: big.count, by: 48) { #expect(Array(big[start..<min(start + 48, big.count)]) == expected) }
     }
 
+    /// The kernel's queue is full of one client's packets, so another's are not seen beside them; but he was heard asking.
+    @Test(arguments: [true, false])
+    func whoAsksFindsAShortQueue(asks: Bool) async throws {
+        let rig = try Rig(workers: 1, offloads: .all)
+        defer { rig.stop() }
+        _ = try await rig.session("10.99.0.10", worker: 0)
+        let (modest, spi) = try await rig.session("10.99.0.11", worker: 0, key: 2, outbound: 0xbeef)
+        if asks {
+            var client = try Rig.client(spi, key: 2)
+            rig.outer[0].put(Rig.outside(try client.seal(Packets.ipv4("10.99.0.11", "10.1.2.3", payload: Packets.udp(1, 2, octets: 32)))))
+            let isHeard = await rig.wait { rig.control.counters(tunnel: modest)?.packetsIn == 1 }
+            #expect(isHeard)
+        }
+        rig.inner[0].put(
+            [MemoryWire.Packet](repeating: Self.shape.superPacket(Self.payload, size: 1300), count: 400) + [MemoryWire.Packet(octets: Self.small(0))])
+        var sent: [MemoryWire.Packet] = []
+        let isDone = await rig.wait {
+            sent += rig.outer[0].take()
+            return UInt64(sent.count) + rig.drops(.queueFull) == 400 * 48 + 1
+        }
+        #expect(isDone, "each packet left or was counted: \(sent.count) + \(rig.drops(.queueFull))")
+        let place = try #require(sent.firstIndex { $0.octets.starts(with: [0, 0, 0xbe, 0xef]) })
+        #expect(asks ? place < 40 * 48 : place == 400 * 48, "behind \(place) packets")
+        #expect(rig.control.counters(tunnel: modest)?.drops == 0 && (rig.drops(.queueFull) > 0) == asks)
+    }
+
     /// Nobody else is there to be unfair to: what the kernel's queue holds waits there, and nothing is dropped here.
     @Test func oneAloneLosesNothing() async throws {
         let rig = try Rig(workers: 1, offloads: .all)

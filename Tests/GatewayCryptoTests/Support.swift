@@ -23,6 +23,12 @@ enum VectorFolder {
     static let absence: Comment = "needs the folder shared/vectors beside the package; the package's own vectors ran"
 
     static func text(_ name: String) throws -> String { try String(contentsOfFile: path + "/" + name, encoding: .utf8) }
+
+    /// One of the package's own, in Tests/Vectors.
+    static func own(_ name: String) throws -> String {
+        let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appending(path: "Vectors")
+        return try String(contentsOf: folder.appending(path: name), encoding: .utf8)
+    }
 }
 
 /// A file of C2SP's Wycheproof: groups of rows; every field that one of our files has.

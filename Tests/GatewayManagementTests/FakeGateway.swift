@@ -105,7 +105,7 @@ extension FakeGateway.State {
         SessionReport(
             id: id, name: name, identity: name, gateway: "road-warriors", remote: Endpoint(IPAddress(remote) ?? IPAddress(v4: 0), port: 4500),
             innerAddresses: inner.compactMap { IPAddress($0) }, service: "corporate", interface: "priv0", template: 1,
-            established: Date(timeIntervalSinceNow: -4000), octetsIn: 123_456_789, octetsOut: .max, packetsIn: 1000, packetsOut: 2000,
+            established: Date(timeIntervalSinceNow: -4000), octetsIn: 123_456_789, octetsOut: .max, packetsIn: 1000, packetsOut: 2000, drops: 5,
             childSAs: [0x0100_0040], acctSessionId: "0000002a")
     }
 

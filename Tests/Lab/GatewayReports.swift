@@ -14,6 +14,7 @@ package struct GatewaySession: Decodable, Sendable {
     package let octetsOut: UInt64
     package let packetsIn: UInt64
     package let packetsOut: UInt64
+    package let drops: UInt64
     package let childSAs: [String]
     package let acctSessionId: String
     /// nil: no RADIUS server was asked.

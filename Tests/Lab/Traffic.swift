@@ -13,23 +13,32 @@ package struct Ping: Sendable {
     /// Requests that were asked for, and how many of these were answered, however late.
     package let sent: Int
     package let received: Int
+    /// Of those answered, from the shortest on.
+    package let times: [Duration]
     package let output: String
 
     /// Each request may take two seconds: with a deadline ping goes on asking until it has its answers, without one it leaves off one interval after
     /// the last request, which a busy machine takes for a loss. Requests beyond `count` do not count.
     ///
-    /// - Parameter size: octets of the whole IP packet (at least 28, or 48 with IPv6).
+    /// - Parameters:
+    ///   - size: octets of the whole IP packet (at least 28, or 48 with IPv6).
+    ///   - every: from one request to the next.
     package static func run(
-        from namespace: Namespace, to address: String, count: Int = 3, size: Int = 84, fragmentation: Fragmentation = .allowed, source: String? = nil
+        from namespace: Namespace, to address: String, count: Int = 3, size: Int = 84, fragmentation: Fragmentation = .allowed, source: String? = nil,
+        every interval: Duration = .milliseconds(100)
     ) async throws -> Ping {
         let own = source.map { "-I \($0) " } ?? ""
+        let seconds = interval / .seconds(1)
+        // Who asks faster than this may be slower than he wants to be
+        let deadline = Int((Double(count) * max(seconds, 0.03)).rounded(.up)) + 2
         let result = try await namespace.run(
-            "/usr/bin/ping -n -i 0.1 -w \((count + 8) / 10 + 2) -c \(count) -s \(size - (address.contains(":") ? 48 : 28)) "
-                + "-M \(fragmentation.rawValue) \(own)\(address)")
+            "/usr/bin/ping -n -i \(seconds) -w \(deadline) -c \(count) -s \(size - (address.contains(":") ? 48 : 28)) "
+                + "-M \(fragmentation.rawValue) \(own)\(address)", timeout: .seconds(deadline + 20))
+        let times = result.output.matches(of: /time=([0-9.]+) ms/).compactMap { Double($0.1) }.sorted().map { Duration.microseconds($0 * 1000) }
         let answered = result.output.split(separator: "\n").filter { $0.contains(" bytes from ") }.compactMap { line in
             line.split(separator: " ").first { $0.hasPrefix("icmp_seq=") }.flatMap { Int($0.dropFirst(9)) }
         }
-        return Ping(sent: count, received: Set(answered).filter { (1...count).contains($0) }.count, output: result.output)
+        return Ping(sent: count, received: Set(answered).filter { (1...count).contains($0) }.count, times: times, output: result.output)
     }
 
     /// Whether any answer came.

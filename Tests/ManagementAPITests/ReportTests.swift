@@ -9,7 +9,7 @@ func session(id: String = "7", name: String = "alice", inner: [String] = ["10.20
         id: id, name: name, identity: "alice@example.com", gateway: "road-warriors",
         remote: Endpoint(IPAddress(remote) ?? IPAddress(v4: 0), port: 4500), innerAddresses: inner.compactMap { IPAddress($0) },
         service: "corporate", interface: "priv0", template: 1, established: Date(timeIntervalSince1970: 1_790_000_000), octetsIn: 1,
-        octetsOut: 2, packetsIn: 3, packetsOut: 4, childSAs: [0x0100_0040], acctSessionId: "0000002a")
+        octetsOut: 2, packetsIn: 3, packetsOut: 4, drops: 5, childSAs: [0x0100_0040], acctSessionId: "0000002a")
 }
 
 @Suite("programs.md: JSON that scripts rely on")
@@ -22,7 +22,7 @@ struct ReportTests {
     @Test func programs_sessionKeys() throws {
         let expected: Set = [
             "id", "name", "identity", "gateway", "remote", "innerAddresses", "service", "interface", "template", "established",
-            "octetsIn", "octetsOut", "packetsIn", "packetsOut", "childSAs", "acctSessionId",
+            "octetsIn", "octetsOut", "packetsIn", "packetsOut", "drops", "childSAs", "acctSessionId",
         ]
         #expect(try keys(session()) == expected)
     }

@@ -68,6 +68,17 @@ struct LoadFloodTests {
         #expect(sources.count > 90)
     }
 
+    @Test func RFC1071_sums() {
+        var generator = SplitMix64(seed: 3)
+        for count in 0..<200 {
+            let octets = (0..<count).map { _ in generator.next() % 4 == 0 ? 0xff : UInt8(truncatingIfNeeded: generator.next()) }
+            var expected = 0
+            for (index, octet) in octets.enumerated() { expected += index % 2 == 0 ? Int(octet) << 8 : Int(octet) }
+            while expected > 0xffff { expected = expected >> 16 + expected & 0xffff }
+            #expect(InternetChecksum.of(octets[...]) == ~UInt16(expected), "\(count) octets")
+        }
+    }
+
     /// Each does something, none of them traps on any message, and a seed says it all.
     @Test(arguments: Malformation.allCases)
     func malformationsAreRepeatable(_ kind: Malformation) {

@@ -45,7 +45,7 @@ extension Gateway: ManagementSource {
                 id: String(session.id), name: session.name, identity: session.identity, gateway: session.gateway.name, remote: session.remote,
                 innerAddresses: session.addresses, service: session.gateway.service, interface: session.gateway.interface,
                 template: session.gateway.template.id, established: session.established ?? started.wall, octetsIn: counters.octetsIn,
-                octetsOut: counters.octetsOut, packetsIn: counters.packetsIn, packetsOut: counters.packetsOut,
+                octetsOut: counters.octetsOut, packetsIn: counters.packetsIn, packetsOut: counters.packetsOut, drops: counters.drops,
                 childSAs: session.children.sorted(), acctSessionId: session.accountingID, authorization: AuthorizationReport(session))
         }
     }

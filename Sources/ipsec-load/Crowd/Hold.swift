@@ -64,7 +64,7 @@ struct StayingOptions: ParsableArguments {
         guard !gateway.nativeESP else { throw ValidationError("--native-esp: of connect and setup alone") }
         let target = try gateway.target(clients: clients)
         let sources = try origin.sources(for: clients, toward: target.remote.address)
-        try Safety.check(target: target.remote.address, confirmed: gateway.confirmed)
+        try Safety.check(target: target.remote.address, confirmed: gateway.peer.confirmed)
         StopSignal.install()
         var crowd = try Crowd(target: target, sources: sources, clients: clients)
         let (liveness, keepalive) = (liveness, keepalive)

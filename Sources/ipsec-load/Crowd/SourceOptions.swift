@@ -1,14 +1,38 @@
 import ArgumentParser
 import Wire
 
-/// Where many clients come from.
-struct SourceOptions: ParsableArguments {
+/// Our own end of it.
+struct AddressOptions: ParsableArguments {
     @Option(
         name: .customLong("from"),
         help:
-            "Our addresses: A, A-B or A/LENGTH, one socket after the other on the next of them. All of 127.0.0.0/8 is there; elsewhere `ip route add local A/LENGTH dev lo` makes them ours."
+            "Our addresses: A, A-B or A/LENGTH, one socket after the other on the next of them. All of 127.0.0.0/8 is there; elsewhere `ip route add local A/LENGTH dev lo` makes them ours. A spoofed flood draws its own from A/LENGTH at random; without it from 198.18.0.0/15 or 2001:db8::/32."
     )
     var addresses: String?
+
+    /// Nil: whichever the routes choose. Throws a `ValidationError`.
+    func range(toward gateway: IPAddress) throws -> AddressRange? {
+        guard let addresses else { return nil }
+        guard let range = Sources.range(addresses), range.family == gateway.family else {
+            throw ValidationError(
+                "--from: \"\(addresses)\" is no range of addresses of the gateway's family, such as 127.1.0.1-127.1.0.9 or 10.9.0.0/16")
+        }
+        return range
+    }
+
+    /// What strangers' addresses are drawn from; throws a `ValidationError`.
+    func prefix(toward gateway: IPAddress) throws -> IPPrefix {
+        let text = addresses ?? (gateway.family == .ipv4 ? "198.18.0.0/15" : "2001:db8::/32")
+        guard let prefix = IPPrefix(text), prefix.family == gateway.family else {
+            throw ValidationError("--from: \"\(text)\" is no prefix of the gateway's family")
+        }
+        return prefix
+    }
+}
+
+/// Where many clients come from.
+struct SourceOptions: ParsableArguments {
+    @OptionGroup var own: AddressOptions
 
     @Option(help: "Our ports, A-B; without it the kernel chooses, of about 28000 per address.")
     var ports: String?
@@ -22,14 +46,7 @@ struct SourceOptions: ParsableArguments {
     /// Throws a `ValidationError` where so many clients of the family have no place.
     func sources(for clients: Int, toward gateway: IPAddress) throws -> Sources {
         guard (1...1000).contains(share) else { throw ValidationError("--share: 1 to 1000") }
-        var range: AddressRange?
-        if let addresses {
-            guard let read = Sources.range(addresses), read.family == gateway.family else {
-                throw ValidationError(
-                    "--from: \"\(addresses)\" is no range of addresses of the gateway's family, such as 127.1.0.1-127.1.0.9 or 10.9.0.0/16")
-            }
-            range = read
-        }
+        let range = try own.range(toward: gateway)
         var span: ClosedRange<UInt16>?
         if let ports {
             let ends = ports.split(separator: "-", omittingEmptySubsequences: false).map { UInt16($0) }

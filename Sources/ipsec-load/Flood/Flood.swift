@@ -20,8 +20,8 @@ struct Flood: ParsableCommand {
         case halfOpen = "half-open"
     }
 
-    @Option(help: "Address of the gateway.")
-    var gateway: String
+    @OptionGroup var peer: PeerOptions
+    @OptionGroup var own: AddressOptions
 
     @Option(help: "spoofed, half-open or malformed.")
     var kind: Kind
@@ -32,58 +32,36 @@ struct Flood: ParsableCommand {
     @Option(name: .customLong("for"), help: "How long: 30s, 500ms, 2m.")
     var length: String = "10s"
 
-    @Option(
-        name: .customLong("from"),
-        help:
-            "Our addresses: A, A-B or A/LENGTH. Spoofed: a prefix, to be drawn from at random; without it 198.18.0.0/15 or 2001:db8::/32. Otherwise up to 4096 that are ours."
-    )
-    var addresses: String?
-
-    @Option(help: "IKE proposals, as with connect.")
-    var ike: String?
-
-    @Option(help: "The gateway's IKE port.")
-    var port: UInt16 = 500
-
-    @Option(name: .customLong("nat-port"), help: "The gateway's port for IKE and ESP in UDP.")
-    var natPort: UInt16 = 4500
-
     @Option(help: "What SPIs, nonces, addresses and mistakes are made from; told in the result.")
     var seed: UInt64?
-
-    @Flag(
-        name: .customLong("yes-this-is-my-gateway"), help: "Go on although the target is not loopback and this is the host's own network namespace.")
-    var confirmed = false
 
     @OptionGroup var output: ReportOptions
 
     func run() throws {
-        guard let address = IPAddress(gateway) else { throw ValidationError("--gateway: \"\(gateway)\" is not an IP address") }
         guard rate > 0, rate <= 10_000_000 else { throw ValidationError("--rate: more than 0, at most 10000000") }
         let length = try Time.duration(length, option: "--for")
-        let proposals: [Proposal]
-        do {
-            proposals = try ike.map { text throws(ProposalText.Fault) in try ProposalText.ike(text) } ?? ProposalText.ikeDefault
-        } catch {
-            throw ValidationError("\(error)")
-        }
-        let remote = Endpoint(address, port: port)
+        let remote = try peer.endpoint()
+        let proposals = try peer.proposals()
         let seed = seed ?? UInt64.random(in: 1...UInt64(UInt32.max))
-        let sources = try sources(toward: address)
-        try Safety.check(target: address, confirmed: confirmed)
+        let strangers = kind == .spoofed ? try own.prefix(toward: remote.address) : nil
+        let range = kind == .spoofed ? nil : try own.range(toward: remote.address)
+        guard range.map({ $0.count <= 4096 }) ?? true else { throw ValidationError("--from: at most 4096 addresses that are ours") }
+        try Safety.check(target: remote.address, confirmed: peer.confirmed)
         StopSignal.install()
         let templates = InitTemplates(count: 64, seed: seed, remote: remote, proposals: proposals)
         guard templates.templates.count == 64 else { throw ValidationError("--ike: no key can be made for that") }
         do {
             var book = FloodBook(kind: kind, rate: rate, seed: seed)
             let progress = Progress(output, from: MonotonicClock.now)
-            switch sources {
-            case .prefix(let prefix):
-                var run = try SpoofedFlood(templates, remote: remote, prefix: prefix, progress: progress)
+            if let strangers {
+                var run = FloodRun(try SpoofedFlood(templates, remote: remote, prefix: strangers), progress: progress)
                 try run.run(&book, for: length)
-            case .own(let sources):
-                var run = try OwnFlood(
-                    templates, remote: remote, natPort: natPort, sources: sources, isMalformed: kind == .malformed, progress: progress)
+            } else {
+                let sources = Sources(family: remote.address.family, addresses: range, ports: nil, share: 1)
+                let endpoints = (0..<Int(range?.count ?? 1)).map { sources.endpoint(ofSocket: $0) }
+                let flood = try OwnFlood(
+                    templates, remote: remote, natPort: peer.natPort, sources: endpoints, isMalformed: kind == .malformed)
+                var run = FloodRun(flood, progress: progress)
                 try run.run(&book, for: length)
             }
             output.print(book.summary)
@@ -91,27 +69,6 @@ struct Flood: ParsableCommand {
             report("ipsec-load: \(error)")
             throw ExitCode(1)
         }
-    }
-
-    private enum Origin {
-        case prefix(IPPrefix)
-        case own([Endpoint])
-    }
-
-    /// Throws a `ValidationError`.
-    private func sources(toward gateway: IPAddress) throws -> Origin {
-        if kind == .spoofed {
-            let text = addresses ?? (gateway.family == .ipv4 ? "198.18.0.0/15" : "2001:db8::/32")
-            guard let prefix = IPPrefix(text), prefix.family == gateway.family else {
-                throw ValidationError("--from: \"\(text)\" is no prefix of the gateway's family")
-            }
-            return .prefix(prefix)
-        }
-        guard let addresses else { return .own([Endpoint(IPAddress(family: gateway.family, value: 0), port: 0)]) }
-        guard let range = Sources.range(addresses), range.family == gateway.family, range.count <= 4096 else {
-            throw ValidationError("--from: \"\(addresses)\" is no range of up to 4096 addresses of the gateway's family")
-        }
-        return .own((0..<range.count).map { Endpoint(IPAddress(family: range.family, value: range.begin.value + $0), port: 0) })
     }
 }
 

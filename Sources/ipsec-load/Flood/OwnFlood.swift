@@ -3,7 +3,7 @@ import LinuxIO
 import Wire
 
 /// A flood of our own addresses: IKE_SA_INIT requests that nothing follows, or messages of which something is wrong.
-struct OwnFlood: ~Copyable {
+struct OwnFlood: FloodOrigin, ~Copyable {
     private final class Source {
         var port: UDPPort
         init(_ port: consuming UDPPort) { self.port = port }
@@ -14,27 +14,27 @@ struct OwnFlood: ~Copyable {
     private let natRemote: Endpoint
     private let isMalformed: Bool
     private var sources: [Source] = []
-    private var turn = 0
+    private var next = 0
     private var poller: Poller
     private var incoming = Batch(capacity: 256, room: 2048)
     private var outgoing = Batch(capacity: 256, room: 2048)
     private var generator: SplitMix64
-    private var progress: Progress
     /// IKE SAs that the gateway has begun with us, the last few.
     private var live: [(initiator: UInt64, responder: UInt64)] = []
     private let headers: Int
 
-    /// Messages of one source before the next one's turn.
-    static let run = 64
+    /// Of one source, before the next one's.
+    private static let run = 64
+    var turn: Int { Self.run }
+    var missed: Int { 0 }
 
     init(
-        _ templates: InitTemplates, remote: Endpoint, natPort: UInt16, sources endpoints: [Endpoint], isMalformed: Bool, progress: Progress
+        _ templates: InitTemplates, remote: Endpoint, natPort: UInt16, sources endpoints: [Endpoint], isMalformed: Bool
     ) throws(SystemError) {
         self.templates = templates
         self.remote = remote
         natRemote = Endpoint(remote.address, port: natPort)
         self.isMalformed = isMalformed
-        self.progress = progress
         generator = SplitMix64(seed: templates.seed)
         headers = SpoofedPacket.headers(remote.address.family)
         let poller = try Poller(capacity: 512)
@@ -50,34 +50,15 @@ struct OwnFlood: ~Copyable {
         self.poller = poller
     }
 
-    mutating func run(_ book: inout FloodBook, for length: Duration) throws(SystemError) {
-        let began = MonotonicClock.now
-        let end = began + length
-        var pace = Pace(rate: book.rate, from: began, longestBurst: 0.2)
-        while !StopSignal.isRaised {
-            let now = MonotonicClock.now
-            if now >= end { break }
-            let count = pace.take(at: now, atMost: Self.run)
-            if count > 0 { send(count, &book) }
-            _ = try poller.wait(until: count == Self.run ? now : min(max(pace.next, now + .microseconds(500)), end))
-            for index in 0..<poller.count { try read(Int(poller[index].token), &book, returnsCookies: true) }
-            let shown = book
-            progress.show(at: now) { shown.line }
-        }
-        book.elapsed = MonotonicClock.now - began
-        book.skipped = pace.skipped
-        let last = MonotonicClock.now + .milliseconds(500)
-        while MonotonicClock.now < last {
-            _ = try poller.wait(until: last)
-            for index in 0..<poller.count { try read(Int(poller[index].token), &book, returnsCookies: false) }
-        }
-        progress.finish()
+    mutating func read(until deadline: Instant, isOver: Bool, _ book: inout FloodBook) throws(SystemError) {
+        _ = try poller.wait(until: deadline)
+        for index in 0..<poller.count { try read(Int(poller[index].token), &book, returnsCookies: !isOver) }
     }
 
-    private mutating func send(_ count: Int, _ book: inout FloodBook) {
+    mutating func send(_ count: Int, _ book: inout FloodBook) {
         outgoing.removeAll()
-        let source = sources[turn]
-        turn = turn + 1 == sources.count ? 0 : turn + 1
+        let source = sources[next]
+        next = next + 1 == sources.count ? 0 : next + 1
         for _ in 0..<count {
             let spi = generator.next() | 1
             let template = templates[spi]
