@@ -3,18 +3,17 @@ import GatewayCrypto
 
 /// OpenSSL's X.509. Every call into it stands in this file and in `Issuing/LibIssuing.swift`; octets come in, values go out (threats.md C4).
 enum LibX509 {
-    /// RFC 5280 path validation of exactly this path: end entity first, trust anchor last. The other certificates are untrusted to OpenSSL, the
-    /// anchor is all it trusts. Throws OpenSSL's first objection by its plain name.
-    static func verify(_ path: [Certificate], _ strength: PathStrength, at time: CertificateTime) throws(PathFailure) {
-        guard let endEntity = path.first, let anchor = path.last, path.count > 1 else { throw PathFailure(.noCertificate) }
+    /// RFC 5280 path validation of exactly this path: end entity first, trust anchor last; `read` is the same path as OpenSSL has it. The other
+    /// certificates are untrusted to OpenSSL, the anchor is all it trusts. Throws OpenSSL's first objection by its plain name.
+    static func verify(
+        _ path: [Certificate], _ read: [LibCertificate], _ strength: PathStrength, at time: CertificateTime
+    ) throws(PathFailure) {
+        guard let leaf = read.first, let root = read.last, path.count > 1, read.count == path.count else { throw PathFailure(.noCertificate) }
         // what OpenSSL keeps about a failure is of no use to us, and belongs to the thread
         defer { ERR_clear_error() }
-        let leaf = try LibCertificate(endEntity, depth: 0)
-        let root = try LibCertificate(anchor, depth: path.count - 1)
         guard let untrusted = unsafe gw_x509_stack() else { throw PathFailure(.refused(code: Int(X509_V_ERR_OUT_OF_MEM))) }
         defer { unsafe gw_x509_stack_free(untrusted) }
-        for (depth, certificate) in path.enumerated().dropFirst().dropLast() {
-            let intermediate = try LibCertificate(certificate, depth: depth)
+        for intermediate in read.dropFirst().dropLast() {
             guard unsafe X509_up_ref(intermediate.pointer) == 1 else { throw PathFailure(.refused(code: Int(X509_V_ERR_OUT_OF_MEM))) }
             guard unsafe gw_x509_push(untrusted, intermediate.pointer) == 1 else {
                 unsafe X509_free(intermediate.pointer)
@@ -91,8 +90,8 @@ enum LibX509 {
     }
 }
 
-/// One X509, freed in deinit.
-@safe struct LibCertificate: ~Copyable {
+/// One X509, freed in deinit. Only read once it is made, by one thread until a path with it was validated (KnownCertificates.swift).
+@safe final class LibCertificate: @unchecked Sendable {
     let pointer: OpaquePointer
 
     /// Throws `.malformed` where OpenSSL reads the octets otherwise than we do: all of them must be one certificate.

@@ -3,7 +3,7 @@ import COpenSSL
 // MARK: Groups
 
 /// A number of the library, wiped in deinit.
-@safe private struct Number: ~Copyable {
+@safe struct Number: ~Copyable {
     let pointer: OpaquePointer
 
     init() throws(CryptoError) {

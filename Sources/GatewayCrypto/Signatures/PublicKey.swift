@@ -28,12 +28,13 @@ package struct PublicKey: Hashable, Sendable {
     /// Reads a SubjectPublicKeyInfo: algorithm and parameters octet for octet, and RSA's numbers, before the library sees any of it.
     /// Throws `.malformed`, `.unsupportedAlgorithm`, `.rsaModulus`, `.rsaExponent`, `.library`.
     package init(subjectPublicKeyInfo octets: [UInt8]) throws(KeyError) {
-        kind = try Self.kind(of: octets)
+        let (kind, numbers) = try Self.numbers(of: octets)
         do {
-            key = try LibCrypto.SignatureKey(publicKey: octets)
+            key = try LibCrypto.SignatureKey(numbers)
         } catch {
             throw .malformed  // such as a point off its curve
         }
+        self.kind = kind
         subjectPublicKeyInfo = octets
     }
 
@@ -81,19 +82,24 @@ package struct PublicKey: Hashable, Sendable {
 }
 
 extension PublicKey {
-    private static func kind(of info: [UInt8]) throws(KeyError) -> Kind {
+    private static func numbers(of info: [UInt8]) throws(KeyError) -> (Kind, LibCrypto.PublicNumbers) {
         guard let (algorithm, key) = try? parts(of: info) else { throw .malformed }
         guard let row = algorithms.first(where: { $0.identifier == algorithm }) else { throw .unsupportedAlgorithm }
         switch row.kind {
-        case .rsa:
-            return .rsa(bits: try rsaBits(key))
-        case .p256, .p384, .p521:
-            // Uncompressed, RFC 5480 section 2.2.
-            guard key.count == 1 + 2 * row.kind.length, key.first == 0x04 else { throw .malformed }
+        case .rsa: return try rsa(key)
+        case .p256: return (row.kind, try point(key, on: "P-256", length: row.kind.length))
+        case .p384: return (row.kind, try point(key, on: "P-384", length: row.kind.length))
+        case .p521: return (row.kind, try point(key, on: "P-521", length: row.kind.length))
         case .ed25519:
             guard key.count == 32 else { throw .malformed }
+            return (row.kind, .ed25519(key))
         }
-        return row.kind
+    }
+
+    /// Uncompressed, RFC 5480 section 2.2.
+    private static func point(_ key: [UInt8], on curve: String, length: Int) throws(KeyError) -> LibCrypto.PublicNumbers {
+        guard key.count == 1 + 2 * length, key.first == 0x04 else { throw .malformed }
+        return .point(key, curve: curve)
     }
 
     /// AlgorithmIdentifiers with their only parameters (RFC 3279 section 2.3.1, RFC 5480 section 2.1.1, RFC 8410 section 3).
@@ -121,8 +127,8 @@ extension PublicKey {
         return (algorithm, Array(bits.dropFirst()))
     }
 
-    /// SEQUENCE { modulus, publicExponent }; the modulus' bits.
-    private static func rsaBits(_ key: [UInt8]) throws(KeyError) -> Int {
+    /// SEQUENCE { modulus, publicExponent }.
+    private static func rsa(_ key: [UInt8]) throws(KeyError) -> (Kind, LibCrypto.PublicNumbers) {
         guard let (modulus, exponent) = try? rsaNumbers(key), let first = modulus.first, let last = modulus.last else { throw .malformed }
         let bits = modulus.count * 8 - first.leadingZeroBitCount
         guard (2048...8192).contains(bits) else { throw .rsaModulus(bits: bits) }
@@ -131,7 +137,7 @@ extension PublicKey {
         guard exponent.count <= 8 else { throw .rsaExponent }
         let e = exponent.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         guard e >= 65537, e & 1 == 1 else { throw .rsaExponent }
-        return bits
+        return (.rsa(bits: bits), .rsa(modulus: modulus, exponent: exponent))
     }
 
     private static func rsaNumbers(_ key: [UInt8]) throws(WireError) -> (modulus: [UInt8], exponent: [UInt8]) {

@@ -4,13 +4,28 @@ enum PathValidation {
     static let maximumNameComparisons = 10_000
 
     static func validate(
-        _ path: [Certificate], accepting purposes: Set<ObjectIdentifier>, _ strength: PathStrength, at time: CertificateTime
+        _ path: [Certificate], accepting purposes: Set<ObjectIdentifier>, _ strength: PathStrength, _ known: KnownCertificates,
+        at time: CertificateTime
     ) throws(PathFailure) {
         try checkAlgorithms(path, strength)
         try checkNameComparisons(path)
         try checkAuthorities(path)
-        try LibX509.verify(path, strength, at: time)
+        let read = try Self.read(path, known)
+        try LibX509.verify(path, read.map(\.library), strength, at: time)
         try checkUsage(path, purposes)
+        known.keep(read)
+    }
+
+    private static func read(_ path: [Certificate], _ known: KnownCertificates) throws(PathFailure) -> [KnownCertificates.Known] {
+        var read: [KnownCertificates.Known] = []
+        for (depth, certificate) in path.enumerated() {
+            if let found = known.find(certificate.der) {
+                read.append(found)
+            } else {
+                read.append(KnownCertificates.Known(certificate: certificate, library: try LibCertificate(certificate, depth: depth)))
+            }
+        }
+        return read
     }
 
     /// An allow-list; below it OpenSSL's security level stands (threats.md C7). An anchor's own signature says nothing.

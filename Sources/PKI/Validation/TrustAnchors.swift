@@ -10,6 +10,8 @@ package struct TrustAnchors: Sendable {
     /// Further CAs of the configuration that complete chains which the peer left incomplete; not trusted by themselves.
     package let intermediates: [Certificate]
     private let strength: PathStrength
+    /// What has been read before; shared by all copies of these anchors, and gone with the last of them.
+    let known: KnownCertificates
 
     package enum Problem: Error, Hashable, Sendable {
         case empty
@@ -23,6 +25,7 @@ package struct TrustAnchors: Sendable {
         self.authorities = authorities
         self.intermediates = intermediates.map(\.certificate)
         strength = .current
+        known = KnownCertificates()
     }
 
     /// For vectors of another age, which no configuration reaches.
@@ -30,6 +33,15 @@ package struct TrustAnchors: Sendable {
         authorities = [CertificateAuthority(unchecked: anchor)]
         intermediates = []
         strength = .historic
+        known = KnownCertificates()
+    }
+
+    /// The same with room for as many certificates of one generation.
+    init(_ anchors: TrustAnchors, limit: Int) {
+        authorities = anchors.authorities
+        intermediates = anchors.intermediates
+        strength = anchors.strength
+        known = KnownCertificates(limit: limit)
     }
 
     /// What CERTREQ payloads say: one hash for each anchor.
@@ -55,7 +67,7 @@ package struct TrustAnchors: Sendable {
         guard let first = payloads.first else { throw PathFailure(.noCertificate) }
         let endEntity: Certificate
         do throws(CertificateError) {
-            endEntity = try Certificate(der: first)
+            endEntity = try read(first)
         } catch {
             throw PathFailure(.malformed(error))
         }
@@ -63,13 +75,18 @@ package struct TrustAnchors: Sendable {
         var unreadable: PathFailure?
         for (index, payload) in payloads.enumerated().dropFirst() {
             do throws(CertificateError) {
-                let certificate = try Certificate(der: payload)
+                let certificate = try read(payload)
                 if certificate != endEntity, !pool.contains(certificate) { pool.append(certificate) }
             } catch {
                 unreadable = unreadable ?? PathFailure(.malformed(error), depth: index)
             }
         }
         return try validate(endEntity, among: pool, unreadable: unreadable, purpose: purpose, at: time)
+    }
+
+    private func read(_ octets: [UInt8]) throws(CertificateError) -> Certificate {
+        if let known = known.find(octets) { return known.certificate }
+        return try Certificate(der: octets)
     }
 
     private func validate(
@@ -86,7 +103,7 @@ package struct TrustAnchors: Sendable {
         var failure: PathFailure?
         for path in builder.paths {
             do throws(PathFailure) {
-                try PathValidation.validate(path, accepting: purpose.accepted, strength, at: time)
+                try PathValidation.validate(path, accepting: purpose.accepted, strength, known, at: time)
                 return try ValidatedPath(certificates: path)
             } catch {
                 failure = failure ?? error
