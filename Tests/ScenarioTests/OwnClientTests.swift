@@ -72,7 +72,7 @@ struct OwnClientTests {
                 [
                     try Programs.path("ipsec-load"), "setup", "--yes-this-is-my-gateway", "--gateway", RoadNetwork.gatewayAddress, "--psk",
                     GatewaySettings.psk,
-                    "--id", "load%n.test", "--remote-id", "gw.test", "--rate", "20", "--clients", "10", "--for", "5s", "--json",
+                    "--id", "load%n.test", "--remote-id", "gw.test", "--rate", "20", "--clients", "40", "--for", "5s", "--json",
                 ], in: road.network.clients[0], timeout: .seconds(60))
             #expect(result.succeeded, "\(result.output)")
             let line = try #require(result.output.split(separator: "\n").last { $0.hasPrefix("{") }, "\(result.output)")
