@@ -102,6 +102,24 @@ struct RekeyTests {
         #expect(pair.client.isEstablished)
     }
 
+    /// The network may let the answer to a Delete overtake the last packets of the SA: they are taken once, and for five seconds.
+    @Test(arguments: [(seconds: 4, isTaken: true), (seconds: 6, isTaken: false)])
+    func RFC7296_1_4_1_packetsBehindTheAnswerToOurDelete(seconds: Int, isTaken: Bool) throws {
+        let pair = try pair()
+        let old = try #require(pair.client.childSA)
+        let keys = try #require(pair.gateway.exposedKeys[old.outboundSPI])
+        rekeyChild(pair)
+        pair.settle()
+        let new = try #require(pair.client.childSA)
+        #expect(new != old && pair.client.childSAs == [new])
+        pair.run(for: .seconds(seconds))
+        let inner = try packet(to: pair)
+        let sealed = try seal(inner, old, keys)
+        for _ in 0..<2 { pair.act(pair.client) { $0.receive(packet: sealed, from: Pair.gatewayAddress, at: $1, into: &$2) } }
+        #expect(delivered(pair) == (isTaken ? [inner] : []))
+        #expect(pair.client.childSA == new)
+    }
+
     @Test func RFC7296_2_18_ikeByUsKeepsTheChildSA() throws {
         let pair = try pair()
         let entry = try #require(pair.entry)
