@@ -67,7 +67,7 @@ scenarios:
 	contrib/quickstart/run-tests --filter 'ScenarioTests\.$(S)'
 
 # a million random schedules of logins, and as many of rekeys and Deletes that collide; 10^5 variants of strangers' messages; a million random packets by both
-# crypto engines; 300 MB through each combination of offloads. Release-built: about an hour on two cores. make soak SCHEDULES=50000
+# crypto engines; 300 MB each way through each combination of offloads, over IPv4 and over IPv6. Release-built: about an hour on two cores. make soak SCHEDULES=50000
 SCHEDULES = 1000000
 soak:
 	contrib/quickstart/install-packages build test

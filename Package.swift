@@ -197,7 +197,11 @@ let package = Package(
             ],
             swiftSettings: tests),
         .testTarget(
-            name: "ScenarioTests", dependencies: ["GatewayCrypto", "GatewayTesting", "Lab", "PKI", "ipsec-gw", "ipsec-gwctl", "ipsec-load"],
+            name: "ScenarioTests",
+            dependencies: [
+                "GatewayCrypto", "GatewayTesting", "IKEMessages", "Lab", "LinuxIO", "PKI", "RoadWarrior", "Wire", "ipsec-gw", "ipsec-gwctl",
+                "ipsec-load",
+            ],
             swiftSettings: tests),
     ]
 )

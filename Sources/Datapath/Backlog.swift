@@ -143,7 +143,7 @@ extension WorkerCore {
     @_noLocks
     private mutating func queue(_ entry: Batch.Entry, _ octets: PacketView, in backlog: inout Backlog, interface: Int) {
         while let lost = backlog.makeRoom(entry.length) {
-            var left = backlog.pool[lost.slot].packetCount
+            var left = unsafe Segmentation.count(PacketView(backlog.pool.octets(lost.slot)), backlog.pool[lost.slot].offload)
             while left > 0 {
                 sad.refuse(.queueFull, tunnel: lost.flow)
                 left &-= 1

@@ -68,7 +68,7 @@ extension WorkerCore {
                 return true
             }
             guard kind != 0 else { return try depart(packet, octets, target, &out, &replies, interface: interface, now: now) }
-            let segments = try segmentation(packet, octets, kind: kind, size: Int(offload.segmentSize))
+            let segments = try segmentation(packet, octets, offload)
             return try depart(segments, packet, octets, target, &out, &replies, &cursor, interface: interface, now: now)
         } catch {
             // Counted where it was found
@@ -77,11 +77,9 @@ extension WorkerCore {
     }
 
     @_noLocks
-    private func segmentation(_ packet: InnerPacket, _ octets: PacketView, kind: UInt8, size: Int) throws(Drop) -> Segmentation {
+    private func segmentation(_ packet: InnerPacket, _ octets: PacketView, _ offload: OffloadHeader) throws(Drop) -> Segmentation {
         do throws(Drop) {
-            let isTCP = kind == OffloadHeader.tcpIPv4 || kind == OffloadHeader.tcpIPv6
-            guard isTCP ? packet.isIPv6 == (kind == OffloadHeader.tcpIPv6) : kind == OffloadHeader.udp else { throw Drop.malformed }
-            return try Segmentation(packet, octets, isTCP: isTCP, size: size)
+            return try Segmentation(packet, octets, offload)
         } catch {
             throw count(error)
         }
@@ -288,7 +286,7 @@ extension WorkerCore {
         }
         let tag = Self.relayTag(interface, offload, hops: hops &+ 1)
         guard unsafe innerRings[worker].push(octets, tag: tag, peer: nowhere, local: nowhere) else {
-            sad.count(.ringFull)
+            count(.ringFull, times: Segmentation.count(octets, offload))
             return
         }
         touchedWorkers |= 1 << UInt64(truncatingIfNeeded: worker)

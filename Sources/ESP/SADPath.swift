@@ -81,6 +81,10 @@ extension SAD {
         // What the probe uses up must not be missing to what it asks for
         guard buffer.holds(offset, length), unsafe pairs[slot].maySeal(length) else { return nil }
         var index = 0
+        while index &+ 8 <= length {
+            buffer.put(UInt64(0), at: offset &+ index)
+            index &+= 8
+        }
         while index < length {
             buffer.put(UInt8(0), at: offset &+ index)
             index &+= 1

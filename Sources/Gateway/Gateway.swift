@@ -91,7 +91,7 @@ package final class Gateway: Service {
         parts = try Self.assemble(plan, addresses: addresses, store: store, log: log, logger: gatewayLog.logger("radius"))
         let engine = plan.datapath.engine
         logger.info("ESP's cryptography: \(engine.library)", metadata: ["event": "crypto-engine", "engine": "\(engine.rawValue)"])
-        for shortcoming in parts.datapath.shortcomings { logger.notice("\(shortcoming)", metadata: ["event": "offload-missing"]) }
+        for shortcoming in parts.datapath.shortcomings { log.offloadMissing(shortcoming) }
     }
 
     private static func assemble(
@@ -303,8 +303,7 @@ package final class Gateway: Service {
                 logger.critical("\(place) lost a device or a socket: \(reason)", metadata: ["event": "datapath-failed"])
                 failure.withLock { $0 = $0 ?? StartupError("\(place) lost a device or a socket: \(reason)") }
                 stopping.trigger()
-            case .offloadLost(let worker, let loss):
-                logger.notice("worker \(worker): \(loss)", metadata: ["event": "offload-missing"])
+            case .offloadLost(let worker, let loss): log.offloadMissing(loss, worker: worker)
             case .softLimit(let spi):
                 guard let session = await parts.sessions.owner(of: spi.rawValue) else { continue }
                 await parts.engines[session.sa.shard].feed(.childAging(spi: spi.rawValue), to: session.sa.id)

@@ -32,7 +32,7 @@ package struct Batch: ~Copyable, @unchecked Sendable {
 
         /// Whether several segments stand in a row.
         package var isSegmented: Bool { @_noLocks get { segmentSize > 0 && segmentSize < length } }
-        /// Packets that the entry stands for.
+        /// Packets that the entry stands for: of one from outside, or one that we made. Of one that a device gave, the packet itself says it.
         package var packetCount: Int {
             @_noLocks get {
                 if isSegmented { return (length &+ segmentSize &- 1) / segmentSize }

@@ -154,7 +154,7 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
             var done = 0
             while done < filled {
                 let flags = Int32(MSG_DONTWAIT | MSG_NOSIGNAL)
-                let sent = unsafe sendmmsg(socket.rawValue, messages.headers + done, UInt32(filled - done), flags)
+                let sent = unsafe OffloadCalls.sendmmsg(socket.rawValue, messages.headers + done, UInt32(filled - done), flags)
                 if sent > 0 {
                     counters.sent += UInt64(sent)
                     done += Int(sent)
@@ -201,7 +201,7 @@ package struct DatagramPort: ~Copyable, PacketPort, Sendable {
             let length = min(entry.segmentSize, entry.length - offset)
             unsafe messages.prepareSend(
                 message, UnsafeMutableRawBufferPointer(rebasing: batch.octets(index)[offset..<offset + length]), entry, hasPort: hasPorts)
-            let sent = unsafe sendmmsg(socket.rawValue, messages.headers + message, 1, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
+            let sent = unsafe OffloadCalls.sendmmsg(socket.rawValue, messages.headers + message, 1, Int32(MSG_DONTWAIT | MSG_NOSIGNAL))
             let number = sent == 0 ? EAGAIN : errno
             if sent < 0, number == EINTR { continue }
             guard sent > 0 else {

@@ -55,10 +55,22 @@ package final class PinnedThread: Sendable {
 
     private final class Body {
         let name: String
-        let run: () -> Void
-        init(_ name: String, _ run: @escaping () -> Void) {
+        private let body: () -> Void
+        #if DEBUG
+        // What a test takes from a thread's kernel it takes from the threads that this one starts
+        private let kernel = LackingKernel.here
+        #endif
+
+        init(_ name: String, _ body: @escaping () -> Void) {
             self.name = name
-            self.run = run
+            self.body = body
+        }
+
+        func run() {
+            #if DEBUG
+            if let kernel { return kernel.run(body) }
+            #endif
+            body()
         }
     }
 

@@ -45,7 +45,7 @@ package struct TUNDevice: ~Copyable, Sendable {
 
     private static func hasHeaders(_ file: Int32) -> Bool {
         var features: UInt32 = 0
-        return unsafe gw_tun_get_features(file, &features) == 0 && features & UInt32(IFF_VNET_HDR) != 0
+        return OffloadCalls.features(of: file, &features) == 0 && features & UInt32(IFF_VNET_HDR) != 0
     }
 
     /// Turns on what of the offloads the kernel takes: all, or without UDP, or none.
@@ -55,7 +55,7 @@ package struct TUNDevice: ~Copyable, Sendable {
             var bits = UInt32(TUN_F_CSUM)
             if offloads.contains(.tcp) { bits |= UInt32(TUN_F_TSO4 | TUN_F_TSO6) }
             if offloads.contains(.udp) { bits |= UInt32(TUN_F_USO4 | TUN_F_USO6) }
-            if gw_tun_set_offload(file, UInt(bits)) == 0 { return offloads }
+            if OffloadCalls.setOffloads(file, bits) == 0 { return offloads }
         }
         return .header
     }
@@ -161,7 +161,7 @@ package struct TUNPort: ~Copyable, PacketPort, Sendable {
             }
             let start = unsafe slot + (entry.start - prefix)
             if prefix > 0 { unsafe start.storeBytes(of: entry.offload, as: OffloadHeader.self) }
-            let written = unsafe write(file.rawValue, start, entry.length + prefix)
+            let written = unsafe OffloadCalls.write(file.rawValue, start, entry.length + prefix)
             if written >= 0 {
                 counters.sent += 1
                 next += 1

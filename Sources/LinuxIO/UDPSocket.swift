@@ -103,7 +103,7 @@ enum UDPSocket {
         _ socket: Int32, _ level: Int32, _ option: Int32, _ value: Int32, _ name: String, _ subject: String
     ) throws(SystemError) {
         var value = value
-        guard unsafe setsockopt(socket, level, option, &value, socklen_t(MemoryLayout<Int32>.size)) == 0 else {
+        guard OffloadCalls.setOption(socket, level, option, &value) == 0 else {
             throw .last("setsockopt \(name)", subject)
         }
     }

@@ -81,6 +81,16 @@ final class ChildBirths: Sendable {
     }
 }
 
+/// What of the kernel's offloads is lost under way: told once, whichever of the workers lose it.
+struct LostOffloads {
+    private var told: Set<String> = []
+
+    /// What to say of a loss; nil: it was said before.
+    mutating func line(_ loss: String) -> String? {
+        told.insert(loss).inserted ? "ipsec-load: \(loss)" : nil
+    }
+}
+
 extension Selectors.Entry {
     init(_ selector: TrafficSelector) {
         self.init(selector.addresses, ipProtocol: selector.ipProtocol, startPort: selector.startPort, endPort: selector.endPort)

@@ -25,6 +25,7 @@ struct TunnelConnection: ~Copyable {
     private var tunnel: TunnelID?
     private var installed: Set<UInt32> = []
     private var isRaised = false
+    private var losses = LostOffloads()
     /// Packets sent when last looked, and when that was.
     private var sent: UInt64 = 0
     private var looked = MonotonicClock.now
@@ -96,7 +97,8 @@ struct TunnelConnection: ~Copyable {
         case .event(.softLimit(let spi)), .event(.hardLimit(let spi)):
             if warrior.childSA?.inboundSPI == spi.rawValue { warrior.rekeyChild(at: now, into: &outputs) }
         case .event(.failed(_, let reason)): leave(because: reason, at: now)
-        case .event(.moved), .event(.offloadLost): break
+        case .event(.offloadLost(_, let loss)): if let line = losses.line(loss) { report(line) }
+        case .event(.moved): break
         case .tick:
             if StopSignal.isRaised, !ending.isStopping {
                 ending.stop()

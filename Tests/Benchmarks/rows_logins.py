@@ -11,6 +11,8 @@ from programs import OurGateway, StrongSwanGateway, can
 CLIENTS = 2000
 # a login that takes longer than this is too late
 PATIENCE = 250
+# seconds of traffic before it counts: with its first packets each session asks three times after its path's MTU, and then for ten minutes no more
+PROBING = 5
 # logins a second while sessions are brought up for other rows
 RAMP = 200
 
@@ -139,7 +141,7 @@ def _traffic(sitting, gateway, count, size=1400, core=None):
     lab, far = sitting.lab, f"{SERVER}:7007"
     mirror = loads.far_side(lab, far)
     program = loads.ipsec_load(lab, "traffic", "--to", far, "--clients", count, "--size", size, "--rate", sitting.rate, "--ramp", RAMP, "--liveness", 0,
-                               "--for", f"{sitting.seconds + 4}s", name=f"traffic-{count}", core=core)
+                               "--for", f"{sitting.seconds + PROBING + 4}s", name=f"traffic-{count}", core=core)
 
     def flows():
         if program.process.poll() is not None:
@@ -149,7 +151,7 @@ def _traffic(sitting, gateway, count, size=1400, core=None):
         return sum(sitting.network.octets("gs")) - early > sitting.rate * size / 4
 
     until(flows, f"traffic through {count} sessions", seconds=60 + count // 20, pause=0.1)
-    time.sleep(0.5)
+    time.sleep(PROBING)
     before, began, processors = cpu_seconds(gateway.pid), time.monotonic(), Processors()
     time.sleep(sitting.seconds)
     share, busy = (cpu_seconds(gateway.pid) - before) / (time.monotonic() - began), processors.busy()

@@ -39,8 +39,8 @@ import Wire
         #expect(rig.control.dropCounters().values.allSatisfy { $0 == 0 })
     }
 
-    @Test func anEngineThatIsNotHereMakesNoDatapath() throws {
-        guard !CryptoEngine.multiBuffer.isAvailable else { return }
+    @Test(.enabled(if: !CryptoEngine.multiBuffer.isAvailable, "every engine is here: `make openssl-only` has one less"))
+    func anEngineThatIsNotHereMakesNoDatapath() throws {
         var settings = try DeviceTests.settings(workers: 1)
         settings.engine = .multiBuffer
         #expect(throws: DatapathError.settings("the crypto engine is not to be had: \(CryptoEngine.multiBuffer.library)")) {

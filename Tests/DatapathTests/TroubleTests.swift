@@ -74,6 +74,23 @@ import Wire
         #expect(counters.octetsOut == UInt64(opened.reduce(0) { $0 + $1.count }))
     }
 
+    /// Super-packets that find no room on their way to another worker are as many losses as there are packets in them.
+    @Test func threat_theRingToAnotherWorkerIsFull() async throws {
+        let rig = try Rig(workers: 2, offloads: .all)
+        defer { rig.stop() }
+        let (id, _) = try await rig.session("10.99.0.10", worker: 0)
+        // Four of them fill the ring, and sixteen are read at once
+        let packet = FlowShape().superPacket(FlowShape.payload(26_000), size: 1300)
+        rig.inner[1].put([MemoryWire.Packet](repeating: packet, count: 200))
+        var sent = 0
+        let isDone = await rig.wait {
+            sent += rig.outer[0].take().count
+            return sent + Int(rig.drops(.ringFull)) == 200 * 20
+        }
+        #expect(isDone && sent > 0 && rig.drops(.ringFull) > 0, "\(sent) + \(rig.drops(.ringFull))")
+        #expect(rig.control.counters(tunnel: id)?.packetsOut == UInt64(sent))
+    }
+
     /// RAD-8: what the kernel refuses is nobody's traffic.
     @Test func whatThePortRefusesIsNotAccountedFor() async throws {
         let rig = try Rig(workers: 1, offloads: .all)

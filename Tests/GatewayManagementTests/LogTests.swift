@@ -99,6 +99,15 @@ struct LogTests {
             ])
     }
 
+    /// operations.md: `offload-missing`, at the start and for each worker that loses one later.
+    @Test func missingOffloadsGetALineEach() {
+        let events = EventLog(log.logger("test"))
+        events.offloadMissing("no USO")
+        events.offloadMissing("no more UDP_SEGMENT", worker: 3)
+        #expect(lines.map(\.story) == ["no USO event=offload-missing", "worker 3: no more UDP_SEGMENT event=offload-missing"])
+        #expect(lines.allSatisfy { $0.level == .notice })
+    }
+
     @Test func levelChangesAtOnce() {
         let logger = log.logger("test")
         var loud = log.logger("loud")

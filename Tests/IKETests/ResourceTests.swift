@@ -107,6 +107,24 @@ struct ResourceTests {
         expectSound(pair)
     }
 
+    @Test(
+        "P25: the soft limit of one whose answer may be on its way: replaced once the client must have that, not at its lifetime's end",
+        arguments: [0, 600])
+    func threat_P25_softLimitOfAYoungOne(_ age: Int) throws {
+        let pair = try established(resources: 2)
+        add(pair)
+        let second = try #require(pair.entry?.children.last)
+        pair.run(for: .seconds(age))
+        pair.feed(.childAging(spi: second.inboundSPI))
+        pair.run(for: .seconds(1))
+        if age == 0 {
+            #expect(pair.entry?.children.last == second, "the client may not know it yet")
+            pair.run(for: .seconds(180))
+        }
+        #expect(pair.entry?.children.last?.supersedes == second.inboundSPI && pair.entry?.children.count == 2)
+        expectSound(pair)
+    }
+
     @Test("section 3: a rekey serves what the replaced one served, with or without SA_RESOURCE_INFO, by either side", arguments: [false, true])
     func section3_rekey(byGateway: Bool) throws {
         let pair = try established(resources: 2)

@@ -15,6 +15,8 @@ package final class Charon: Sendable {
         package var isVerbose = false
         /// Octets of a fragment of EAP-TLS and EAP-TTLS; nil: strongSwan's 1024.
         package var eapFragmentSize: Int?
+        /// Whether authenticating anew makes the new IKE SA before it deletes the old one.
+        package var makesBeforeBreak = false
         /// Whether it asks for name servers and keeps those that it is given (`nameServers`).
         package var takesNameServers = false
         /// As a responder that asks this RADIUS server (eap-radius), with accounting and dynamic authorization.
@@ -61,6 +63,7 @@ package final class Charon: Sendable {
               fragment_size = \(settings.fragmentSize ?? 1280)
               close_ike_on_child_failure = no
               delete_rekeyed_delay = 1
+              make_before_break = \(settings.makesBeforeBreak ? "yes" : "no")
               plugins {
                 vici { socket = unix://\(socket) }
                 kernel-libipsec { allow_peer_ts = no }
@@ -179,6 +182,11 @@ package final class Charon: Sendable {
     @discardableResult
     package func terminate(ike name: String = "rw") async throws -> CommandResult {
         try await swanctl(["--terminate", "--ike", name, "--timeout", "10"])
+    }
+
+    /// Begins to authenticate anew (RFC 7296 section 2.8.3): a new IKE SA with new Child SAs in the place of this one.
+    package func reauthenticate(ike name: String = "rw") async throws {
+        try await swanctl(["--rekey", "--ike", name, "--reauth"]).required()
     }
 
     /// Ends a connection here, without a word to the peer. Not an error when there is none.

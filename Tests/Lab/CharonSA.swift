@@ -23,6 +23,8 @@ package struct CharonSA: Sendable {
     package var children: [Child]
 
     package var state: String { fields["state"] ?? "" }
+    /// Of all that this strongSwan has had.
+    package var number: String { fields["uniqueid"] ?? "" }
     package var encryption: String { Self.encryption(fields) }
     private static func encryption(_ fields: [String: String]) -> String {
         [fields["encr-alg"], fields["encr-keysize"]].compactMap { $0 }.joined(separator: "-")
@@ -78,7 +80,7 @@ private struct RawVici {
             case "{":
                 section.sections.append((key, try self.section()))
             case "=" where rest.dropFirst().first == "[":
-                let list = rest.dropFirst(2).prefix { $0 != "]" }
+                let list = balanced(rest.dropFirst(2))
                 section.lists[key] = list.split(separator: " ").map(String.init)
                 rest = rest.dropFirst(2 + list.count + 1)
             case "=":
@@ -88,6 +90,16 @@ private struct RawVici {
             default:
                 throw LabError("swanctl --raw: cannot read “\(rest.prefix(60))”")
             }
+        }
+    }
+
+    /// Up to the bracket that ends a list; selectors may have brackets of their own: 10.20.0.0/24[tcp/80].
+    private func balanced(_ text: Substring) -> Substring {
+        var depth = 1
+        return text.prefix {
+            if $0 == "[" { depth += 1 }
+            if $0 == "]" { depth -= 1 }
+            return depth > 0
         }
     }
 

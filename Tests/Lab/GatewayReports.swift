@@ -54,6 +54,9 @@ package struct GatewaySA: Decodable, Sendable {
         package let remoteSelectors: [String]
         package let remainingSeconds: UInt64?
         package let replay: Replay
+        package let worker: Int
+        package let packetsIn: UInt64
+        package let packetsOut: UInt64
     }
 
     package struct Replay: Decodable, Sendable {

@@ -64,6 +64,8 @@ package struct GatewaySettings: Sendable {
     package static let poolPrefix6 = "2001:db8:99::/64"
 
     package var pool = (first: "10.99.0.10", last: "10.99.0.250")
+    /// A range of the same pool behind that one.
+    package var furtherRange: (first: String, last: String)?
     /// Whether IPv4 addresses are assigned.
     package var assignsIPv4 = true
     /// Whether the private interface has an IPv6 address without a pool: RADIUS gives them.
@@ -162,7 +164,7 @@ package struct GatewaySettings: Sendable {
                 pool:
                   all:
                     subnet: \(Self.poolPrefix)
-                    range: [{ begin: \(pool.first), end: \(pool.last) }]
+                    range: [\(ranges.joined(separator: ", "))]
                     lease-hold-time: \(leaseHoldTime)
 
             """
@@ -269,6 +271,8 @@ package struct GatewaySettings: Sendable {
         }
         return text
     }
+
+    private var ranges: [String] { [pool, furtherRange].compactMap { $0 }.map { "{ begin: \($0.first), end: \($0.last) }" } }
 
     private var assignment: String {
         var families = assignsIPv4 ? ["ipv4: { dhcp-server: rw, pool: all }"] : []

@@ -45,6 +45,23 @@ package final class Namespace: Sendable {
             "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0", "net.ipv6.conf.all.forwarding=1")
     }
 
+    /// Hands datagrams to these ports of an own address on to another host, as a router with forwarded ports does.
+    package func forwards(_ ports: [UInt16], of address: String, to host: String) async throws {
+        let set = ports.map(String.init).joined(separator: ", ")
+        try await scenario.run(
+            ["/usr/sbin/nft", "-f", "-"], in: self,
+            input: """
+                table ip forwarded {
+                    chain prerouting {
+                        type nat hook prerouting priority -100; policy accept;
+                        ip daddr \(address) udp dport { \(set) } dnat to \(host)
+                    }
+                }
+
+                """
+        ).required()
+    }
+
     /// Rewrites the source of what leaves by `link`, as a home router does. `ports` narrows the mapped UDP ports.
     package func masquerades(out link: String, ports: ClosedRange<UInt16>? = nil) async throws {
         let udp = ports.map { "oifname \"\(link)\" meta l4proto udp masquerade to :\($0.lowerBound)-\($0.upperBound)\n" } ?? ""

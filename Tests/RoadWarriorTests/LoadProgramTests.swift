@@ -56,6 +56,13 @@ struct LoadProgramTests {
         #expect(target.remote == Endpoint(IPAddress(v4: 0xc000_0201), port: 500))
     }
 
+    /// operations.md: what the kernel loses is said once, of however many workers.
+    @Test func programs_connectTellsALostOffloadOnce() {
+        var losses = LostOffloads()
+        let lines = ["no UDP_SEGMENT", "no UDP_SEGMENT", "no USO", "no UDP_SEGMENT"].map { losses.line($0) }
+        #expect(lines == ["ipsec-load: no UDP_SEGMENT", nil, "ipsec-load: no USO", nil])
+    }
+
     @Test(arguments: [([], Datapath.Offloads.all, 1), (["--offloads", "udp"], .udp, 1), (["--offloads=none", "--workers", "2"], .none, 2)])
     func programs_offloadsCanBeDoneWithout(more: [String], offloads: Datapath.Offloads, workers: Int) throws {
         let words = Arguments.ordered(["--tun", "t0"] + more + ["connect", "--gateway", "127.0.0.1", "--psk", "k"], commands: ["connect"])

@@ -247,9 +247,16 @@ final class StrongSwanGateway {
     /// Our program in the client's namespace. It is told that the gateway is ours: in a container it may not see that for itself.
     func load(_ words: String...) throws -> Running { try load(words: words) }
 
-    func load(words: [String]) throws -> Running {
+    /// - Parameter isBehind: on the gateway's machine instead, at 10.9.0.1.
+    func load(words: [String], isBehind: Bool = false) throws -> Running {
         let program = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().appendingPathComponent("ipsec-load")
-        return try Running(["ip", "netns", "exec", client, program.path] + words + ["--yes-this-is-my-gateway"])
+        return try Running(["ip", "netns", "exec", isBehind ? server : client, program.path] + words + ["--yes-this-is-my-gateway"])
+    }
+
+    /// Makes 198.51.100.128/25 the client's own, and has it get what is sent to 198.18.0.0/15.
+    func widenClient() throws {
+        try run("ip", "-n", client, "route", "add", "local", "198.51.100.128/25", "dev", "lo")
+        try run("ip", "-n", server, "route", "add", "198.18.0.0/15", "via", "198.51.100.2")
     }
 
     func remove() {

@@ -74,4 +74,37 @@ struct AddressTests {
             #expect(try await again.pools().map(\.used) == [4])
         }
     }
+
+    @Test("ADDR-4: where the first range of a pool is used up, the next serves")
+    func addr_4_nextRange() async throws {
+        try await Scenario.run { scenario in
+            var settings = GatewaySettings()
+            settings.pool = (first: "10.99.0.10", last: "10.99.0.10")
+            settings.furtherRange = (first: "10.99.0.90", last: "10.99.0.91")
+            let road = try await Road.build(scenario, clients: 3, settings)
+            var addresses: [String] = []
+            for (index, name) in ["alice.test", "bob.test", "carol.test"].enumerated() {
+                let client = try await road.client(index + 1, name)
+                addresses += try await client.connect().virtualAddresses
+                #expect(try await road.reachesHost(client))
+            }
+            #expect(addresses.first == "10.99.0.10" && Set(addresses.dropFirst()) == ["10.99.0.90", "10.99.0.91"], "\(addresses)")
+        }
+    }
+
+    @Test("ADDR-4: name servers of the pool reach the client, in their order")
+    func addr_4_nameServers() async throws {
+        try await Scenario.run { scenario in
+            var settings = GatewaySettings()
+            settings.dns = ["10.20.0.53", "10.20.0.54"]
+            let road = try await Road.build(scenario, settings)
+            var taking = Charon.Settings()
+            taking.takesNameServers = true
+            let client = try await road.client(1, "alice.test", settings: taking)
+            try await client.connect()
+            #expect(Set(client.nameServers()) == Set(settings.dns))
+            try await client.terminate()
+            #expect(await becomesTrue(within: .seconds(5)) { client.nameServers().isEmpty })
+        }
+    }
 }

@@ -121,11 +121,17 @@ struct EAPLoginTests {
         }
     }
 
-    @Test("AUTH-5, RFC 5998: own-auth-method eap-only with EAP-TLS: the gateway shows neither AUTH nor certificate, and is proved by the MSK")
-    func auth_5_eapOnly() async throws {
+    @Test(
+        "AUTH-5, RFC 5998: own-auth-method eap-only: the gateway shows neither AUTH nor certificate, and is proved by the MSK",
+        arguments: [EAPMethod.tls, .ttlsMSCHAPv2])
+    func auth_5_eapOnly(_ method: EAPMethod) async throws {
         try await Scenario.run { scenario in
-            let aaa = try await AAARoad.build(scenario, Self.alice) { $0.authentication = ["auth-method: eap", "own-auth-method: eap-only"] }
-            let client = try await aaa.client(1, "alice", by: .tls) { $0.remoteAuth = "eap-tls" }
+            let aaa = try await AAARoad.build(scenario, Self.alice) {
+                $0.authentication = ["auth-method: eap", "own-auth-method: eap-only"]
+            } server: {
+                $0.firstInnerEAPMethod = method.inner
+            }
+            let client = try await aaa.client(1, "alice", by: method) { $0.remoteAuth = method.auth }
             let login = try await client.initiate()
             #expect(login.succeeded, "\(login.output)")
             #expect(login.output.contains("parsed IKE_AUTH response 1 [ IDr EAP/REQ"), "\(login.output)")

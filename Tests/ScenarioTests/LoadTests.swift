@@ -151,14 +151,15 @@ struct LoadTests {
             let reflector = try await road.host.start(
                 "reflect", [try Programs.path("ipsec-load"), "reflect", "--yes-this-is-my-gateway", "--listen", far, "--json"])
             _ = try await reflector.waitForLine(containing: "reflecting on")
+            // What a stalled machine could not send in its time is left out, not made up for: long enough for some seconds of that
             let result = try await scenario.run(
-                words("traffic", ["--clients", "8", "--to", far, "--for", "3s"] + way.more), in: road.network.clients[0], timeout: .seconds(60))
+                words("traffic", ["--clients", "8", "--to", far, "--for", "6s"] + way.more), in: road.network.clients[0], timeout: .seconds(60))
             #expect(result.succeeded, "\(result.output)")
             let carried: Carried = try figures(result.output)
             #expect(carried.established == 8 && carried.agreed == 8)
             for (direction, isLoaded) in [(carried.up, way.up), (carried.down, way.down)] {
                 #expect(direction.lost == 0 && direction.duplicated == 0 && direction.corrupted == 0)
-                #expect(isLoaded ? direction.received >= 300 : direction.sent == 0)
+                #expect(isLoaded ? direction.received >= 300 : direction.sent == 0, "\(direction)")
                 #expect((direction.p50Microseconds != nil) == isLoaded)
             }
             // What the kernel says of itself on a new device (router solicitations) is for no client.
@@ -252,7 +253,8 @@ struct LoadTests {
     @Test(
         "programs: from the host's own namespace no subcommand goes to a stranger",
         arguments: [
-            ["setup", "--gateway", "192.0.2.1", "--rate", "1", "--for", "1ms"], ["hold", "--gateway", "192.0.2.1", "--clients", "1", "--for", "1ms"],
+            ["connect", "--gateway", "192.0.2.1"], ["setup", "--gateway", "192.0.2.1", "--rate", "1", "--for", "1ms"],
+            ["hold", "--gateway", "192.0.2.1", "--clients", "1", "--for", "1ms"],
             ["traffic", "--gateway", "192.0.2.1", "--to", "10.0.0.1:7", "--for", "1ms"],
             ["flood", "--gateway", "192.0.2.1", "--kind", "spoofed", "--rate", "1", "--for", "1ms"],
             ["flood", "--gateway", "192.0.2.1", "--kind", "malformed", "--rate", "1", "--for", "1ms"],

@@ -54,6 +54,16 @@ struct LoginTests {
         }
     }
 
+    @Test("AUTH-1: a client that does not say whom it expects is told who the gateway is")
+    func auth_1_withoutIDr() async throws {
+        try await Scenario.run { scenario in
+            let road = try await Road.build(scenario)
+            let client = try await road.client(1, "alice.test") { $0.remoteIdentity = "" }
+            #expect(try await client.connect().remoteIdentity == "gw.test")
+            #expect(try await road.reachesHost(client))
+        }
+    }
+
     @Test(
         "threats.md P2: with cookies on, clients log in at the cost of one round trip, also with a first guess at the group",
         arguments: [false, true])

@@ -139,4 +139,26 @@ struct NATTests {
                 })
         }
     }
+
+    @Test("RFC 7296 2.23: the gateway itself stands behind a router that forwards its two ports; both sides see it, and traffic passes both ways")
+    func rfc7296_2_23_gatewayBehindNAT() async throws {
+        try await Scenario.run { scenario in
+            var settings = GatewaySettings()
+            settings.forcesEncapsulation = false
+            let road = try await Road.build(scenario, settings)
+            try await road.network.internet.forwards([500, 4500], of: "198.51.101.1", to: RoadNetwork.gatewayAddress)
+            let client = try await road.client(1, "alice.test") { ($0.remoteAddress, $0.childRekey) = ("198.51.101.1", 8) }
+            let sa = try await client.connect()
+            #expect(sa.peerIsBehindNAT && sa.children.first?.isEncapsulated == true)
+            let address = try #require(sa.virtualAddresses.first)
+            #expect(try await road.session(of: "alice.test").remote == "198.51.101.2:4500")
+            let first = try await road.session(of: "alice.test").childSAs
+            #expect(try await road.reachesHost(client))
+            #expect(try await Ping.run(from: road.host, to: address).isComplete)
+            #expect(try await becomesTrue(within: .seconds(20)) { try await road.session(of: "alice.test").childSAs != first }, "the client's rekey")
+            #expect(try await road.reachesHost(client))
+            try await client.terminate()
+            try await road.gateway.waitForSessions(0)
+        }
+    }
 }

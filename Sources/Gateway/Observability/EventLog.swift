@@ -114,6 +114,11 @@ package struct EventLog: Sendable {
             ["pool": "\(pool)"])
     }
 
+    /// What the kernel does not do with many packets in one; with a worker: does no more for that one.
+    package func offloadMissing(_ text: String, worker: Int? = nil) {
+        logger.notice("\(worker.map { "worker \($0): " } ?? "")\(text)", metadata: ["event": "offload-missing"])
+    }
+
     /// An operator ended sessions.
     package func cleared(_ selector: SessionSelector, count: Int) {
         logger.notice("sessions cleared by operator", metadata: ["event": "cleared", "match": "\(selector.text)", "count": "\(count)"])

@@ -100,7 +100,10 @@ struct Established: ~Copyable, Sendable {
         case .deadline: return strike(at: now, into: &outputs)
         case .close(let reason): return .delete(reason)
         case .childAging(let spi):
-            if mayReplaceChildren { children.age(spi) }
+            if mayReplaceChildren {
+                children.age(spi)
+                armChildren(at: now)
+            }
         case .childExhausted(let spi): closeChild(spi, keepsReceiving: false, at: now, into: &outputs)
         case .moved(let remote):
             if channel.nat.peerBehindNAT { channel.remote = remote }

@@ -228,6 +228,10 @@ struct TrafficRun: ~Copyable {
             try turn(until: min(pace.next, now + .milliseconds(20), end))
         }
         elapsed = MonotonicClock.now - start
+        stop()
+    }
+
+    private mutating func stop() {
         for client in active { send(Probe(.stop, run: load.seed, client: UInt32(client)), of: client, at: MonotonicClock.now) }
     }
 
@@ -246,6 +250,8 @@ struct TrafficRun: ~Copyable {
     private mutating func compare() throws(SystemError) {
         var heard = -1
         for _ in 0..<20 where heard != down.received {
+            // Packets still come: of some client the goodbye may be lost
+            if heard >= 0 { stop() }
             heard = down.received
             let pause = MonotonicClock.now + .milliseconds(300)
             while MonotonicClock.now < pause { try turn(until: pause) }
