@@ -58,7 +58,8 @@ check: lint budgets
 openssl-only:
 	contrib/quickstart/install-packages build
 	IPSEC_GW_OPENSSL_ONLY=tests $(SWIFT) build --scratch-path .build-openssl --product ipsec-gwPackageTests
-	IPSEC_GW_OPENSSL_ONLY=tests contrib/quickstart/run-tests --scratch-path .build-openssl
+	IPSEC_GW_OPENSSL_ONLY=tests contrib/quickstart/run-tests --scratch-path .build-openssl --filter '$(TIMED)'
+	IPSEC_GW_OPENSSL_ONLY=tests contrib/quickstart/run-tests --scratch-path .build-openssl --skip '$(TIMED)'
 
 # all scenarios, or those whose name begins with S: make scenarios S=Login
 scenarios:

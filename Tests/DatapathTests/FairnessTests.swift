@@ -10,6 +10,12 @@ import Wire
     private static let shape = FlowShape()
     private static let payload = FlowShape.payload(62_400)
 
+    /// One worker whose time stands still: how long ago somebody asked must not hang on how fast the machine is.
+    private static func rig() throws -> Rig {
+        let now = MonotonicClock.now
+        return try Rig(workers: 1, offloads: .all, clock: { now })
+    }
+
     /// A packet of the second client's, 10.99.0.11.
     private static func small(_ number: Int) -> [UInt8] {
         Packets.ipv4("10.1.2.3", "10.99.0.11", identification: UInt16(number), payload: Packets.udp(2, 1, octets: 32))
@@ -18,7 +24,7 @@ import Wire
     /// Of a super-packet that lies in one piece the kernel's `hdr_len` is all: what is dropped is counted by its own headers.
     @Test(arguments: [true, false])
     func theOneAtLineRateLosesAndTheOtherDoesNot(isInOnePiece: Bool) async throws {
-        let rig = try Rig(workers: 1, offloads: .all)
+        let rig = try Self.rig()
         defer { rig.stop() }
         let (greedy, _) = try await rig.session("10.99.0.10", worker: 0)
         let (modest, _) = try await rig.session("10.99.0.11", worker: 0, key: 2, outbound: 0xbeef)
@@ -61,7 +67,7 @@ import Wire
     /// The kernel's queue is full of one client's packets, so another's are not seen beside them; but he was heard asking.
     @Test(arguments: [true, false])
     func whoAsksFindsAShortQueue(asks: Bool) async throws {
-        let rig = try Rig(workers: 1, offloads: .all)
+        let rig = try Self.rig()
         defer { rig.stop() }
         _ = try await rig.session("10.99.0.10", worker: 0)
         let (modest, spi) = try await rig.session("10.99.0.11", worker: 0, key: 2, outbound: 0xbeef)
@@ -86,7 +92,7 @@ import Wire
 
     /// Nobody else is there to be unfair to: what the kernel's queue holds waits there, and nothing is dropped here.
     @Test func oneAloneLosesNothing() async throws {
-        let rig = try Rig(workers: 1, offloads: .all)
+        let rig = try Self.rig()
         defer { rig.stop() }
         let (id, _) = try await rig.session("10.99.0.10", worker: 0)
         rig.inner[0].put([MemoryWire.Packet](repeating: Self.shape.superPacket(Self.payload, size: 1300), count: 300))
@@ -101,7 +107,7 @@ import Wire
 
     /// Sessions that end while packets wait for them: those are counted, and the others go on.
     @Test func aSessionEndsWhilePacketsWaitForIt() async throws {
-        let rig = try Rig(workers: 1, offloads: .all)
+        let rig = try Self.rig()
         defer { rig.stop() }
         let (id, spi) = try await rig.session("10.99.0.10", worker: 0)
         _ = try await rig.session("10.99.0.11", worker: 0, key: 2, outbound: 0xbeef)

@@ -69,7 +69,8 @@ final class Rig: Sendable {
 
     init(
         workers: Int, tunnels: Int = 64, sas: Int = 128, echoes: Bool = false, ringSize: Int = 1 << 17, reassembles: Bool = true,
-        encapsulatedMTU: Int = 0, offloads: SegmentOffloads = [], engine: CryptoEngine = .preferred
+        encapsulatedMTU: Int = 0, offloads: SegmentOffloads = [], engine: CryptoEngine = .preferred,
+        clock: @escaping @Sendable () -> Instant = { MonotonicClock.now }
     ) throws {
         let bells = (0...workers).map { _ in Bell {} }
         control = Control(
@@ -106,7 +107,7 @@ final class Rig: Sendable {
                 try PinnedThread(name: "w\(index)", context: worker) { [self] worker in
                     var worker = worker
                     while !ends {
-                        _ = worker.pass(now: MonotonicClock.now)
+                        _ = worker.pass(now: clock())
                         usleep(50)
                     }
                 })
@@ -127,7 +128,7 @@ final class Rig: Sendable {
             try PinnedThread(name: "door", context: door) { [self] door in
                 var door = door
                 while !ends {
-                    _ = door.pass(now: MonotonicClock.now)
+                    _ = door.pass(now: clock())
                     usleep(50)
                 }
             })

@@ -1,4 +1,5 @@
 import Foundation
+import GatewayTesting
 import Testing
 
 /// Load is for any IKEv2 gateway: here one that we did not write.
@@ -52,21 +53,6 @@ struct StrongSwanLoadTests {
         #expect(try !gateway.swanctl("--list-sas").output.contains("ESTABLISHED"))
     }
 
-    private struct Carried: Decodable {
-        struct Direction: Decodable {
-            let sent: Int
-            let received: Int
-            let lost: Int
-            let duplicated: Int
-            let corrupted: Int
-        }
-        let established: Int
-        let agreed: Int
-        let others: Int
-        let up: Direction
-        let down: Direction
-    }
-
     @Test func programs_trafficAgainstStrongSwan() throws {
         let gateway = try StrongSwanGateway(ike: "aes256gcm16-prfsha256-x25519", esp: "aes256gcm16")
         defer { gateway.remove() }
@@ -77,7 +63,7 @@ struct StrongSwanLoadTests {
             words: words("traffic", ["--clients", "5", "--to", "10.9.0.1:7007", "--size", "64,1300", "--rate", "200", "--for", "4s"]))
         defer { load.stop() }
         #expect(load.end(seconds: 60) == 0, "\(load.output)\n\(gateway.log)")
-        let carried: Carried = try outcome(load)
+        let carried: TrafficFigures = try outcome(load)
         #expect(carried.established == 5 && carried.agreed == 5 && carried.others == 0, "\(load.output)\n\(gateway.log)")
         for direction in [carried.up, carried.down] {
             // Whatever it loses under the load of a busy machine, it loses whole

@@ -92,7 +92,7 @@ struct AddressTests {
         }
     }
 
-    @Test("ADDR-4: name servers of the pool reach the client, in their order")
+    @Test("ADDR-4: name servers of the pool reach the client, and go with the session")
     func addr_4_nameServers() async throws {
         try await Scenario.run { scenario in
             var settings = GatewaySettings()

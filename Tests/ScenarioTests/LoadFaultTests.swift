@@ -1,4 +1,5 @@
 import Foundation
+import GatewayTesting
 import Lab
 import Testing
 
@@ -10,21 +11,6 @@ import Testing
 /// The relay translates ports: `ipsec-load` speaks to 500 and 4500 from one port.
 @Suite(.watched)
 struct LoadFaultTests {
-    /// What `traffic` ends with.
-    private struct Carried: Decodable {
-        struct Direction: Decodable {
-            let sent: Int
-            let received: Int
-            let lost: Int
-            let duplicated: Int
-            let reordered: Int
-            let corrupted: Int
-        }
-        let agreed: Int
-        let up: Direction
-        let down: Direction
-    }
-
     /// The wire does not know what is in a datagram: it loses logins, leases and goodbyes too, which are sent again. So what `traffic` counts as lost is
     /// at most what the wire lost or damaged, and most of that.
     @Test(
@@ -51,7 +37,7 @@ struct LoadFaultTests {
             print("traffic over a faulty wire, seed \(seed): \(counts)\n\(result.output)")
             #expect(result.succeeded, "seed \(seed): \(result.output)")
             let line = try #require(result.output.split(separator: "\n").last { $0.hasPrefix("{") }, "seed \(seed): \(result.output)")
-            let carried = try JSONDecoder().decode(Carried.self, from: Data(line.utf8))
+            let carried = try JSONDecoder().decode(TrafficFigures.self, from: Data(line.utf8))
             #expect(carried.agreed == 3)
             for direction in [carried.up, carried.down] {
                 #expect(direction.received > 500 && direction.sent == direction.received + direction.lost, "seed \(seed): \(direction)")

@@ -1,4 +1,5 @@
 import Foundation
+import GatewayTesting
 import Lab
 import Testing
 
@@ -106,23 +107,6 @@ struct LoadTests {
 
     // MARK: traffic
 
-    private struct Carried: Decodable {
-        struct Direction: Decodable {
-            let sent: Int
-            let received: Int
-            let lost: Int
-            let duplicated: Int
-            let corrupted: Int
-            let octets: Int
-            let p50Microseconds: Double?
-        }
-        let established: Int
-        let agreed: Int
-        let others: Int
-        let up: Direction
-        let down: Direction
-    }
-
     /// A way of loading a tunnel.
     struct Way: Sendable, CustomTestStringConvertible {
         let family: Int
@@ -155,7 +139,7 @@ struct LoadTests {
             let result = try await scenario.run(
                 words("traffic", ["--clients", "8", "--to", far, "--for", "6s"] + way.more), in: road.network.clients[0], timeout: .seconds(60))
             #expect(result.succeeded, "\(result.output)")
-            let carried: Carried = try figures(result.output)
+            let carried: TrafficFigures = try figures(result.output)
             #expect(carried.established == 8 && carried.agreed == 8)
             for (direction, isLoaded) in [(carried.up, way.up), (carried.down, way.down)] {
                 #expect(direction.lost == 0 && direction.duplicated == 0 && direction.corrupted == 0)
