@@ -32,7 +32,7 @@ extension Datapath {
             guard let ports = opened.outer[index].take(), let queues = inner.rows[index].take(), let poller = pollers[index].take() else { continue }
             let worker = control.worker(
                 index, outer: ports, ports: opened.workerPorts, inner: queues, sources: sources, rings: rings, batchSize: settings.batchSize)
-            workers.append(Handover(try WorkerThread(worker, poller, bells[index])))
+            workers.append(Handover(try WorkerThread(worker, poller, bells[index], busyPoll: BusyPoll(longest: settings.busyPoll))))
         }
         guard let doorRow = opened.door.take(), let poller = pollers[settings.workers].take() else {
             throw SystemError(0, call: "Poller", subject: "door")

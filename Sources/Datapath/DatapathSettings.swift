@@ -27,6 +27,8 @@ extension Datapath {
         package var reservesListenerPorts = false
         /// Who does the cryptography of ESP.
         package var engine = CryptoEngine.preferred
+        /// How long a worker looks for more after packets that came within so long of each other; zero: it sleeps at once.
+        package var busyPoll = Duration.zero
         /// What is asked of the TUN devices; what the kernel lacks is done without.
         package var offloads = SegmentOffloads.all
         /// Whether many ESP packets are one datagram to the kernel, both ways (`UDP_SEGMENT`, `UDP_GRO`).

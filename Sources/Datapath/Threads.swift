@@ -29,19 +29,26 @@ struct WorkerThread: ~Copyable, Sendable {
     var worker: Worker<DatagramPort, TUNPort>
     var poller: Poller
     let bell: Bell
+    private var busyPoll: BusyPoll
 
     /// Watches all ports; their tokens are their bits.
-    init(_ worker: consuming Worker<DatagramPort, TUNPort>, _ poller: consuming Poller, _ bell: Bell) throws(SystemError) {
+    init(
+        _ worker: consuming Worker<DatagramPort, TUNPort>, _ poller: consuming Poller, _ bell: Bell, busyPoll: BusyPoll
+    ) throws(SystemError) {
         self.worker = worker
         self.poller = poller
         self.bell = bell
+        self.busyPoll = busyPoll
         for (bit, descriptor) in self.worker.descriptors { try self.poller.add(descriptor, token: UInt64(bit)) }
     }
 
     consuming func run(until isStopping: StopFlag) {
         var ready: UInt64 = .max
         while !isStopping.isSet {
-            ready = worker.pass(ready, now: MonotonicClock.now)
+            let now = MonotonicClock.now
+            if ready != 0 || worker.hasWork { busyPoll.worked(at: now) }
+            ready = worker.pass(ready, now: now)
+            if ready == 0 { ready = look(until: isStopping) }
             let mayWait = ready == 0
             if mayWait { bell.announceWait() }
             let wait: Int32 = mayWait && !worker.hasWork && !isStopping.isSet ? -1 : 0
@@ -50,6 +57,20 @@ struct WorkerThread: ~Copyable, Sendable {
             // A descriptor that is ready but broken would wake us again and again
             if worker.brokenPorts & ready != 0 { poller.forget(worker.descriptors, worker.brokenPorts & ready) }
         }
+    }
+
+    /// Looks at ports, rings and commands until there is something, for as long as `busyPoll` says. Returns the ports that have something.
+    private mutating func look(until isStopping: StopFlag) -> UInt64 {
+        guard let end = busyPoll.end else { return 0 }
+        while !worker.hasWork, !isStopping.isSet {
+            let ready = poller.readyBits(waiting: 0)
+            if ready != 0 { return ready }
+            guard MonotonicClock.now < end else {
+                busyPoll.giveUp()
+                return 0
+            }
+        }
+        return 0
     }
 }
 

@@ -103,6 +103,13 @@ struct AcceptanceTests {
         #expect(configuration.unsupported == [] && configuration.tunnelGroups.map(\.engine) == [engine])
     }
 
+    @Test(arguments: [("", 0), (", busy-poll: 0", 0), (", busy-poll: 50", 50), (", busy-poll: 1000", 1000)])
+    func configuration_busyPoll(words: String, microseconds: Int) throws {
+        let text = try Fixtures.plain("workers: 2", "workers: 2\(words)")
+        let configuration = try #require(Configuration.load(text: text, file: "gw.yaml").configuration)
+        #expect(configuration.unsupported == [] && configuration.tunnelGroups.map(\.busyPoll) == [.microseconds(microseconds)])
+    }
+
     @Test func configuration_theShortestFile() throws {
         let (configuration, problems) = Fixtures.load(Fixtures.shortest)
         #expect(problems.errors.lines == [])

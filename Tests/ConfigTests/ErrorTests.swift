@@ -166,6 +166,9 @@ private let faults: [Fault] = [
     Fault(
         "  1: { workers: 2 }", "  1: { crypto-engine: 7 }",
         "gw.yaml:6:23: error: tunnel-group.1.crypto-engine: found \"7\"; allowed auto, ipsec-mb, openssl"),
+    Fault(
+        "  1: { workers: 2 }", "  1: { busy-poll: 1001 }",
+        "gw.yaml:6:19: error: tunnel-group.1.busy-poll: found \"1001\"; allowed 0...1000"),
 ]
 
 @Suite("Files that are refused, word for word")

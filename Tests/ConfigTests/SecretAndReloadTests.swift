@@ -93,6 +93,7 @@ struct SecretAndReloadTests {
         #expect(pool.changedPools.map(\.description) == ["rw/all"] && pool.changedGateways == [])
         #expect(try difference("workers: 2", "workers: 3").restarts == ["tunnel-group"])
         #expect(try difference("workers: 2", "workers: 2, crypto-engine: openssl").restarts == ["tunnel-group"])
+        #expect(try difference("workers: 2", "workers: 2, busy-poll: 20").restarts == ["tunnel-group"])
         let moved = try difference("192.0.2.1", "192.0.2.2")
         #expect(moved.restarts == ["ipsec-gateway.rw.local.gateway-address"] && moved.changedGateways == [])
         #expect(try difference("address: [10.99.0.1/24]", "address: [10.99.0.2/24]").restarts == ["service.home.interface.priv0"])

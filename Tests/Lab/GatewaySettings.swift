@@ -99,6 +99,8 @@ package struct GatewaySettings: Sendable {
     package var workers = 2
     /// auto | ipsec-mb | openssl
     package var cryptoEngine: String?
+    /// `busy-poll`, microseconds.
+    package var busyPoll = 0
     package var forcesEncapsulation = true
     /// ikev2-fragment: mtu
     package var fragmentMTU: Int?
@@ -146,7 +148,7 @@ package struct GatewaySettings: Sendable {
         if let metrics { text += "  metrics: { address: \(metrics.address), port: \(metrics.port) }\n" }
         text += radius?.sections ?? ""
         text += """
-            tunnel-group: { 1: { workers: \(workers)\(cryptoEngine.map { ", crypto-engine: \($0)" } ?? "")\(reassembles ? ", reassembly: { max-wait-time: \(reassemblyTime) }" : "") } }
+            tunnel-group: { 1: { workers: \(workers)\(cryptoEngine.map { ", crypto-engine: \($0)" } ?? "")\(busyPoll > 0 ? ", busy-poll: \(busyPoll)" : "")\(reassembles ? ", reassembly: { max-wait-time: \(reassemblyTime) }" : "") } }
             service:
               home: { id: 1, interface: { \(Self.interfaceName): { address: [10.99.0.1/24\(pool6 == nil && !hasIPv6Interface ? "" : ", \"2001:db8:99::1/64\"")] } } }
 

@@ -65,6 +65,7 @@ extension Draft {
                     group.engine = engine.choice() ?? .auto
                     if group.engine == .ipsecMB { engine.uses(.multiBuffer) }
                 }
+                if let time = section["busy-poll"]?.integer(0...1000) { group.busyPoll = .microseconds(time) }
                 if let reassembly = section["reassembly"] {
                     reassembly.uses(.reassembly)
                     reassembly.section { section in

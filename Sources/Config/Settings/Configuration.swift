@@ -88,6 +88,8 @@ package struct TunnelGroup: Hashable, Sendable {
     /// nil: cores less one, at least 1.
     package var workers: Int?
     package var engine = Engine.auto
+    /// How long a worker looks for more packets before it sleeps, 0 to 1000 us; 0: not at all.
+    package var busyPoll = Duration.zero
     /// How long the parts of an outer packet are waited for; nil: they are dropped (features.md DP-6).
     package var reassemblyTimeout: Duration?
 

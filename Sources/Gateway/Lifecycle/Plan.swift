@@ -57,6 +57,7 @@ struct Plan: Sendable {
         reassemblyTime = configuration.tunnelGroups.compactMap(\.reassemblyTimeout).max()
         datapath.reassembles = reassemblyTime != nil
         datapath.engine = try Self.engine(configuration.tunnelGroups)
+        datapath.busyPoll = configuration.tunnelGroups.map(\.busyPoll).max() ?? .zero
         datapath.reservesListenerPorts = OuterLinks.masquerade
         if let offloads = FewerOffloads.current { datapath.ask(for: offloads) }
         self.datapath = datapath

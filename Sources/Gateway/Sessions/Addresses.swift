@@ -26,9 +26,8 @@ actor Addresses {
         let now = MonotonicClock.now
         for entry in settings {
             var outputs: [AddressOutput] = []
-            if var pool = pools[entry.name] {
-                pool.reconfigure(entry, at: now, into: &outputs)
-                pools[entry.name] = pool
+            if pools[entry.name] != nil {
+                pools[entry.name]?.reconfigure(entry, at: now, into: &outputs)
             } else {
                 var pool = LocalPool(entry)
                 pool.restore(records, at: now, into: &outputs)
@@ -155,16 +154,16 @@ actor Addresses {
     private func arm(_ name: PoolName, at instant: Instant) {
         deadlines[name]?.cancel()
         deadlines[name] = Task { [weak self] in
-            try? await Task.sleep(for: max(.milliseconds(1), instant - MonotonicClock.now))
+            // Nobody waits for it, as who asks for an address ages the pool too: leases that were given back one after the other move on together
+            try? await Task.sleep(for: max(.milliseconds(250), instant - MonotonicClock.now))
             if !Task.isCancelled { await self?.strike(name) }
         }
     }
 
     private func strike(_ name: PoolName) async {
-        guard var pool = pools[name] else { return }
         var outputs: [AddressOutput] = []
-        pool.handle(.deadline, at: MonotonicClock.now, into: &outputs)
-        pools[name] = pool
+        // In its place: a copy would take all its leases along
+        pools[name]?.handle(.deadline, at: MonotonicClock.now, into: &outputs)
         let changes = perform(outputs, of: name)
         do throws(StateStoreError) {
             if !changes.isEmpty { try await store.commit(changes) }
