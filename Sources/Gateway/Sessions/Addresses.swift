@@ -12,7 +12,7 @@ actor Addresses {
     private let store: StateStore
     private let logger: Logger
     private var nextRequest: UInt64 = 0
-    private var deadlines: [PoolName: Task<Void, Never>] = [:]
+    private var timers: [PoolName: DeadlineTimer] = [:]
 
     init(store: StateStore, logger: Logger) {
         self.store = store
@@ -152,15 +152,12 @@ actor Addresses {
     }
 
     private func arm(_ name: PoolName, at instant: Instant) {
-        deadlines[name]?.cancel()
-        deadlines[name] = Task { [weak self] in
-            // Nobody waits for it, as who asks for an address ages the pool too: leases that were given back one after the other move on together
-            try? await Task.sleep(for: max(.milliseconds(250), instant - MonotonicClock.now))
-            if !Task.isCancelled { await self?.strike(name) }
-        }
+        // Nobody waits for it, as who asks for an address ages the pool too: leases that were given back one after the other move on together
+        timers[name, default: DeadlineTimer()].arm(max(instant, MonotonicClock.now + .milliseconds(250))) { [weak self] in await self?.strike(name) }
     }
 
     private func strike(_ name: PoolName) async {
+        timers[name]?.struck()
         var outputs: [AddressOutput] = []
         // In its place: a copy would take all its leases along
         pools[name]?.handle(.deadline, at: MonotonicClock.now, into: &outputs)
@@ -177,8 +174,8 @@ actor Addresses {
     }
 
     func stop() {
-        for task in deadlines.values { task.cancel() }
-        deadlines = [:]
+        for name in timers.keys { timers[name]?.cancel() }
+        timers = [:]
     }
 }
 
