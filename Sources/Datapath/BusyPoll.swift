@@ -10,9 +10,11 @@ struct BusyPoll: Sendable {
 
     init(longest: Duration) { self.longest = longest }
 
+    var isOn: Bool { longest > .zero }
+
     /// There was work at `now`.
     mutating func worked(at now: Instant) {
-        guard longest > .zero else { return }
+        guard isOn else { return }
         isSteady = last.map { now - $0 <= longest } ?? false
         last = now
     }

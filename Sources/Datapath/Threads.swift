@@ -46,7 +46,7 @@ struct WorkerThread: ~Copyable, Sendable {
         var ready: UInt64 = .max
         while !isStopping.isSet {
             let now = MonotonicClock.now
-            if ready != 0 || worker.hasWork { busyPoll.worked(at: now) }
+            if busyPoll.isOn, ready != 0 || worker.hasWork { busyPoll.worked(at: now) }
             ready = worker.pass(ready, now: now)
             if ready == 0 { ready = look(until: isStopping) }
             let mayWait = ready == 0

@@ -67,8 +67,19 @@ package final class LackingKernel: Sendable {
 
     private static let place = TaskLocal<LackingKernel?>(wrappedValue: nil)
 
-    /// The calling task's or thread's; nil: the kernel as it is.
-    static var here: LackingKernel? { place.get() }
+    /// What `IPSEC_GW_LACKING` names, for a daemon in a test: `headers`, `tcp`, `udp`, `cuts`, `joins`, and `rows`, which is a device that turns out to cut
+    /// none with the first row that it gets.
+    private static let ofProcess: LackingKernel? = {
+        guard let text = unsafe getenv("IPSEC_GW_LACKING") else { return nil }
+        let words = unsafe String(cString: text).split(separator: ",")
+        let names: [Substring: Offloads] = ["headers": .headers, "tcp": .tcp, "udp": .udp, "cuts": .cuts, "joins": .joins]
+        let kernel = LackingKernel(lacking: Offloads(words.compactMap { names[$0] }))
+        if words.contains("rows") { kernel.refuseRows(EIO) }
+        return kernel
+    }()
+
+    /// The calling task's or thread's, else the process's; nil: the kernel as it is.
+    static var here: LackingKernel? { place.get() ?? ofProcess }
 
     package func run<Value: ~Copyable, Failure: Error>(_ body: () throws(Failure) -> Value) throws(Failure) -> Value {
         var outcome: Result<Value, Failure>?

@@ -113,9 +113,12 @@ package struct GatewaySettings: Sendable {
     package var shortLifetimes: String?
     /// Offloads to be used: none, tun, udp; nil: all that there are.
     package var offloads: String?
+    /// What a debug build's kernel shall lack, in the words of `IPSEC_GW_LACKING`.
+    package var lacking: String?
     /// The daemon's environment, as `env` takes it.
     var environment: [String] {
-        (shortLifetimes.map { ["IPSEC_GW_LIFETIMES=\($0)"] } ?? []) + (offloads.map { ["IPSEC_GW_OFFLOADS=\($0)"] } ?? [])
+        [("LIFETIMES", shortLifetimes), ("OFFLOADS", offloads), ("LACKING", lacking)]
+            .compactMap { name, value in value.map { "IPSEC_GW_\(name)=\($0)" } }
     }
     package var logLevel = "debug"
     /// Address and port of the Prometheus listener.
